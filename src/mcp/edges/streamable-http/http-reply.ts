@@ -1,0 +1,66 @@
+import type { ServerResponse } from 'node:http';
+import type { AppError } from '../../../errors/app-error.js';
+import { errorText, RPC } from '../../jsonrpc/json-rpc.js';
+
+/** Nothing a sandbox says may be taken for a page, and no cache may keep it. */
+export const SAFE_HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
+
+export function sendJson(
+  res: ServerResponse,
+  status: number,
+  text: string,
+  headers: Record<string, string> = {},
+): void {
+  if (res.closed || res.headersSent) return;
+  res.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+    ...SAFE_HEADERS,
+    ...headers,
+  });
+  res.end(text);
+}
+
+export function sendEmpty(res: ServerResponse, status: number, headers: Record<string, string> = {}): void {
+  if (res.closed || res.headersSent) return;
+  res.writeHead(status, { ...SAFE_HEADERS, ...headers });
+  res.end();
+}
+
+/** A refusal of the transport itself. */
+export class EdgeError extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly rpcCode: number = RPC.serverError,
+    readonly headers: Record<string, string> = {},
+  ) {
+    super(message);
+    this.name = 'EdgeError';
+  }
+}
+
+/** Any failure as an HTTP status with a JSON-RPC error body, which is what MCP clients show to their users. */
+export function sendError(res: ServerResponse, error: EdgeError | AppError): void {
+  if (error instanceof EdgeError) {
+    sendJson(
+      res,
+      error.status,
+      errorText('null', { code: error.rpcCode, message: error.message }),
+      error.headers,
+    );
+    return;
+  }
+  const body = errorText('null', {
+    code: RPC.serverError,
+    message: error.detail === undefined ? error.title : `${error.title}: ${error.detail}`,
+    data: { code: error.code },
+  });
+  const { retryAfterSeconds } = error;
+  sendJson(
+    res,
+    error.status,
+    body,
+    retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) },
+  );
+}
