@@ -1,0 +1,106 @@
+import type Dockerode from 'dockerode';
+import type { Sandbox, SandboxUser } from '../sandbox-runtime.js';
+import type { Engine } from './engine.js';
+import { killSentryOf } from './host-processes.js';
+import { LABEL_ACCOUNT, LABEL_COMMAND, LABEL_ENTRYPOINT, LABEL_USER } from './pause-container.js';
+import { isOurs, LABEL_DEPLOYMENT, LABEL_INSTANCE, nameOf } from './sandbox-names.js';
+
+export interface StoppedSandbox {
+  containerId: string;
+  oomKilled: boolean;
+}
+
+/** The containers of this instance's sandboxes: found by name, believed by label. */
+export class SandboxContainers {
+  constructor(
+    private readonly engine: Engine,
+    private readonly instance: string,
+  ) {}
+
+  async findRunning(deploymentId: string, signal: AbortSignal): Promise<Sandbox | undefined> {
+    const container = await this.inspect(deploymentId, signal);
+    return container?.State.Running === true ? sandboxOf(deploymentId, container) : undefined;
+  }
+
+  async findStopped(deploymentId: string, signal: AbortSignal): Promise<StoppedSandbox | undefined> {
+    const container = await this.inspect(deploymentId, signal);
+    if (container === undefined || container.State.Running) return undefined;
+    return { containerId: container.Id, oomKilled: container.State.OOMKilled };
+  }
+
+  async run(options: Dockerode.ContainerCreateOptions, signal: AbortSignal): Promise<void> {
+    const container = await this.engine.change(signal, (docker, abortSignal) =>
+      docker.createContainer({ ...options, abortSignal }),
+    );
+    await this.engine.change(signal, (_docker, abortSignal) => container.start({ abortSignal }));
+  }
+
+  /** What was removed; undefined: there was nothing. */
+  async remove(deploymentId: string): Promise<{ containerId: string; user: SandboxUser } | undefined> {
+    const container = await this.inspect(deploymentId, new AbortController().signal);
+    if (container === undefined) return undefined;
+    await killSentryOf(container.Id);
+    await this.engine.remove((docker) => docker.getContainer(container.Id).remove({ force: true, v: true }));
+    return { containerId: container.Id, user: userOf(container) };
+  }
+
+  /** Ids of the deployments of which the engine has a container, a network or a volume. */
+  async listDeployments(signal: AbortSignal): Promise<string[]> {
+    const filters = { label: [`${LABEL_INSTANCE}=${this.instance}`] };
+    const [containers, networks, { Volumes: volumes }] = await this.engine.ask(
+      signal,
+      (docker, abortSignal) =>
+        Promise.all([
+          docker.listContainers({ all: true, filters, abortSignal }),
+          docker.listNetworks({ filters, abortSignal }),
+          docker.listVolumes({ filters, abortSignal }),
+        ]),
+    );
+    const labels = [...containers, ...networks, ...(volumes ?? [])].map(
+      ({ Labels }) => Labels?.[LABEL_DEPLOYMENT],
+    );
+    return labels.filter((id) => id !== undefined);
+  }
+
+  private async inspect(
+    deploymentId: string,
+    signal: AbortSignal,
+  ): Promise<Dockerode.ContainerInspectInfo | undefined> {
+    const container = await this.engine.find(signal, (docker, abortSignal) =>
+      docker.getContainer(nameOf(deploymentId)).inspect({ abortSignal }),
+    );
+    return isOurs(container?.Config.Labels, this.instance) ? container : undefined;
+  }
+}
+
+/** End all that runs in a sandbox. Fine when nothing does. */
+export async function killContainer(engine: Engine, containerId: string): Promise<void> {
+  await killSentryOf(containerId);
+  await engine.remove((docker) => docker.getContainer(containerId).kill());
+}
+
+function sandboxOf(deploymentId: string, info: Dockerode.ContainerInspectInfo): Sandbox {
+  const labels = info.Config.Labels;
+  const networkName = nameOf(deploymentId);
+  return {
+    deploymentId,
+    containerId: info.Id,
+    runtime: info.HostConfig.Runtime ?? '',
+    networkName,
+    address: info.NetworkSettings.Networks[networkName]?.IPAddress ?? '',
+    entrypoint: wordsIn(labels[LABEL_ENTRYPOINT]),
+    command: wordsIn(labels[LABEL_COMMAND]),
+    imageId: info.Image,
+    account: labels[LABEL_ACCOUNT] === 'true',
+  };
+}
+
+function userOf({ Config: config }: Dockerode.ContainerInspectInfo): SandboxUser {
+  const [uid = NaN, gid = NaN] = config.User.split(':').map(Number);
+  return { name: config.Labels[LABEL_USER] ?? '', uid, gid };
+}
+
+/** Written by us at creation. */
+function wordsIn(label: string | undefined): string[] {
+  return JSON.parse(label ?? '[]') as string[];
+}
