@@ -1,0 +1,159 @@
+import { ApiHideProperty, ApiProperty, ApiSchema } from '@nestjs/swagger';
+import { Type } from 'class-transformer';
+import { IsObject, ValidateNested } from 'class-validator';
+import {
+  ACCESS_KINDS,
+  type Access,
+  SESSION_MODES,
+  type SessionMode,
+  TRANSPORT_TYPES,
+  type TransportType,
+} from './deployment.js';
+import type { DeploymentRequest } from './deployments.service.js';
+import {
+  Amount,
+  Defaulted,
+  NotYet,
+  OneOf,
+  Optional,
+  Text,
+  TextList,
+  TextMap,
+  WholeNumber,
+} from './field-rules.js';
+
+const IMAGE =
+  /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?\/)?[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*)*(?::\w[\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/;
+const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
+const METADATA_NAME = /^[A-Za-z0-9][A-Za-z0-9_./-]{0,63}$/;
+const TRANSPORT_MESSAGE = 'must be an object such as {"type": "stdio"}';
+
+@ApiSchema({ name: 'Transport' })
+export class TransportDto {
+  /** How the server speaks MCP. `streamable_http` and `sse` are not available yet. */
+  @OneOf(TRANSPORT_TYPES, {
+    message: 'must be "stdio"; servers that speak streamable_http or sse cannot be deployed yet',
+    code: 'unsupported_transport',
+  })
+  type!: TransportType;
+}
+
+@ApiSchema({ name: 'CreateDeployment' })
+export class CreateDeploymentDto {
+  /** Image reference. It is pulled when the machine does not have it. */
+  @ApiProperty({ example: 'mcp/sequentialthinking:latest' })
+  @Text({ maxLength: 512, pattern: IMAGE, expected: 'an image reference such as mcp/fetch:latest' })
+  image!: string;
+
+  @ApiProperty({ type: TransportDto })
+  @IsObject({ message: TRANSPORT_MESSAGE })
+  @ValidateNested({ message: TRANSPORT_MESSAGE })
+  @Type(() => TransportDto)
+  transport!: TransportDto;
+
+  /** For people; need not be unique. */
+  @ApiProperty({ example: 'thinking' })
+  @Optional()
+  @Text({ maxLength: 100, expected: 'printable text' })
+  name?: string;
+
+  /** Arguments in place of the image's CMD. Absent: the CMD stays. */
+  @ApiProperty({ example: ['--verbose'] })
+  @Optional()
+  @TextList({ maxItems: 256, maxLength: 32_768 })
+  args?: string[];
+
+  /** Environment of the server. Values are never shown again, only the names. HOME and PATH may be replaced. */
+  @Defaulted()
+  @ApiProperty({ example: { LOG_LEVEL: 'info' } })
+  @TextMap({ maxEntries: 256, pattern: ENV_NAME, maxLength: 32_768, secret: true })
+  env: Record<string, string> = {};
+
+  /** Memory limit in megabytes, swap included. */
+  @Defaulted()
+  @WholeNumber(64, 262_144, 'megabytes')
+  maxMemory = 512;
+
+  /** CPU limit; fractions are fine. */
+  @Defaulted()
+  @Amount(0.1, 64, 'CPUs')
+  maxCpus = 1;
+
+  /** Most processes and threads at once. */
+  @Defaulted()
+  @WholeNumber(16, 32_768, 'processes')
+  maxPids = 256;
+
+  /** Limit of everything the server writes, in megabytes. */
+  @Defaulted()
+  @WholeNumber(16, 1_048_576, 'megabytes')
+  maxDisk = 1024;
+
+  /** Delete it, with all it has stored, after so many seconds without a message. Absent: never. */
+  @Optional()
+  @WholeNumber(30, 31_536_000, 'seconds')
+  deleteAfterSeconds?: number;
+
+  /** Your own labels. */
+  @Defaulted()
+  @ApiProperty({ example: { team: 'search' } })
+  @TextMap({ maxEntries: 64, pattern: METADATA_NAME, maxLength: 1024 })
+  metadata: Record<string, string> = {};
+
+  /** `isolated`: every session has a server process of its own. */
+  @Defaulted()
+  @OneOf(SESSION_MODES)
+  sessionMode: SessionMode = 'isolated';
+
+  /** Most sessions at once. */
+  @Defaulted()
+  @WholeNumber(1, 1000, 'sessions')
+  maxSessions = 16;
+
+  /** Server processes that are kept booted, so that opening a session is instant. */
+  @Defaulted()
+  @WholeNumber(0, 8, 'processes')
+  warmProcesses = 1;
+
+  /** How long the server may take to answer once its sandbox runs, and how long clients wait for the deployment. */
+  @Defaulted()
+  @WholeNumber(1, 600, 'seconds')
+  startTimeoutSeconds = 60;
+
+  /** Who may connect: `token` needs a key of yours or the deployment's own token; `public` only the URL. */
+  @Defaulted()
+  @OneOf(ACCESS_KINDS)
+  access: Access = 'token';
+
+  @ApiHideProperty()
+  @NotYet()
+  pauseAfterSeconds?: never;
+
+  @ApiHideProperty()
+  @NotYet()
+  autoStart?: never;
+}
+
+/** The wire's names and units in the service's. */
+export function requestOf(body: CreateDeploymentDto): DeploymentRequest {
+  const { maxMemory, maxDisk, transport, name, args, deleteAfterSeconds } = body;
+  const { image, env, maxCpus, maxPids, metadata, sessionMode, maxSessions, warmProcesses } = body;
+  return {
+    image,
+    env,
+    maxCpus,
+    maxPids,
+    metadata,
+    sessionMode,
+    maxSessions,
+    warmProcesses,
+    startTimeoutSeconds: body.startTimeoutSeconds,
+    access: body.access,
+    transport: transport.type,
+    name: name ?? null,
+    args: args ?? null,
+    deleteAfterSeconds: deleteAfterSeconds ?? null,
+    maxMemoryMb: maxMemory,
+    maxDiskMb: maxDisk,
+  };
+}
