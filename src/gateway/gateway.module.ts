@@ -1,0 +1,14 @@
+import { Module } from '@nestjs/common';
+import { DeploymentsModule } from '../deployments/deployments.module.js';
+import { TenancyModule } from '../tenancy/tenancy.module.js';
+import { Gateway } from './gateway.js';
+import { GatewayAuth } from './gateway-auth.js';
+import { OriginGuard } from './origin-guard.js';
+import { ServerProcessesModule } from './server-processes.module.js';
+
+@Module({
+  imports: [DeploymentsModule, TenancyModule, ServerProcessesModule],
+  providers: [Gateway, GatewayAuth, OriginGuard],
+  exports: [Gateway],
+})
+export class GatewayModule {}

@@ -1,0 +1,14 @@
+import { Global, Module } from '@nestjs/common';
+import { ContainersModule } from '../containers/containers.module.js';
+import { ServerProbe } from '../deployments/server-probe.js';
+import { HandshakeProbe } from './handshake-probe.js';
+import { ProcessPool } from './process-pool.js';
+
+/** Apart from the gateway and global, because the reconciler needs the probe and the gateway needs the deployments. */
+@Global()
+@Module({
+  imports: [ContainersModule],
+  providers: [ProcessPool, { provide: ServerProbe, useClass: HandshakeProbe }],
+  exports: [ProcessPool, ServerProbe],
+})
+export class ServerProcessesModule {}
