@@ -1,0 +1,90 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { installPackages } from './fixture-packages.js';
+
+/** The suite needs Node 22; this package is nothing but its binary. */
+const NODE_PACKAGE = `node-${process.platform}-${process.arch}`;
+const NODE_VERSION = '22.23.3';
+
+/** One scenario as the suite's summary counts it. */
+export interface Scenario {
+  name: string;
+  passed: number;
+  failed: number;
+  /** False for those that the suite runs and reports, but that conformance does not need. */
+  isScored: boolean;
+  /** What the suite says about each check that is not a success. */
+  findings: string[];
+}
+
+export interface SuiteReport {
+  exitCode: number | null;
+  scenarios: Scenario[];
+  /** Everything the suite printed. */
+  output: string;
+}
+
+/** Run the official conformance suite of this version against a URL. The results go to `directory`, which is empty. */
+export async function runSuite(
+  version: string,
+  url: string,
+  args: string[],
+  directory: string,
+): Promise<SuiteReport> {
+  const suite = await installPackages('conformance', [`@modelcontextprotocol/conformance@${version}`]);
+  const main = join(suite, 'node_modules/@modelcontextprotocol/conformance/dist/index.js');
+  const child = spawn(await nodeBinary(), [main, 'server', '--url', url, '-o', directory, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => (output += text));
+  }
+  await once(child, 'close');
+  return { exitCode: child.exitCode, scenarios: scenariosOf(output, directory), output };
+}
+
+/** One line for each scenario that failed, and what is wrong with it. */
+export function failuresOf(report: SuiteReport): string[] {
+  const failures = report.scenarios
+    .filter(({ failed }) => failed > 0)
+    .map(({ name, findings }) => `${name}: ${findings.join('; ')}`);
+  // The suite may fail in another way than by a check.
+  return report.exitCode === 0 || failures.length > 0 ? failures : [report.output];
+}
+
+async function nodeBinary(): Promise<string> {
+  if (Number(process.versions.node.split('.')[0]) >= 22) return process.execPath;
+  const directory = await installPackages('node', [`${NODE_PACKAGE}@${NODE_VERSION}`]);
+  return join(directory, 'node_modules', NODE_PACKAGE, 'bin/node');
+}
+
+function scenariosOf(output: string, directory: string): Scenario[] {
+  const [, summary = ''] = output.split('=== SUMMARY ===');
+  const unscored = new Set([...summary.matchAll(/^ {2}\S (\S+) \(.*\)$/gm)].map(([, name]) => name));
+  return [...summary.matchAll(/^\S (\S+): (\d+) passed, (\d+) failed/gm)].map(
+    ([, name = '', passed, failed]) => ({
+      name,
+      passed: Number(passed),
+      failed: Number(failed),
+      isScored: !unscored.has(name),
+      findings: findingsOf(name, directory),
+    }),
+  );
+}
+
+function findingsOf(scenario: string, directory: string): string[] {
+  // A scenario's results are in `server-<scenario>-<time>`.
+  const folder = readdirSync(directory).find((name) => name.startsWith(`server-${scenario}-2`));
+  if (folder === undefined) return ['there are no results'];
+  const checks = JSON.parse(readFileSync(join(directory, folder, 'checks.json'), 'utf8')) as {
+    id: string;
+    status: string;
+    errorMessage?: string;
+  }[];
+  return checks
+    .filter(({ status }) => status === 'FAILURE' || status === 'WARNING')
+    .map(({ id, status, errorMessage }) => `${status} ${id}: ${errorMessage ?? ''}`);
+}

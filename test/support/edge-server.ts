@@ -1,0 +1,108 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { StdioChannel } from '../../src/mcp/channels/stdio-channel.js';
+import type { HttpSession } from '../../src/mcp/edges/streamable-http/http-session.js';
+import {
+  StreamableHttpEdge,
+  type Upstream,
+} from '../../src/mcp/edges/streamable-http/streamable-http-edge.js';
+import { SessionDirectory } from '../../src/mcp/sessions/session-directory.js';
+import { type Ask, type Exchange, exchange } from './http-exchange.js';
+import { mcpServer, type Script, ScriptedProcess } from './scripted-process.js';
+
+export type EdgeServer = Awaited<ReturnType<typeof startEdge>>;
+
+/** The edge on a port of its own, over scripted processes. The header `x-principal` says who asks. */
+export async function startEdge(script: Script = mcpServer(), changes: Partial<Upstream> = {}) {
+  const clock = { now: Date.now() };
+  const sessions = new SessionDirectory<HttpSession>(() => clock.now);
+  const faults: unknown[] = [];
+  const processes: ScriptedProcess[] = [];
+  const counts = { leases: 0, opened: 0, handled: 0 };
+  const edge = new StreamableHttpEdge(sessions, (fault) => faults.push(fault));
+  const upstream: Omit<Upstream, 'owner'> = {
+    maxSessions: 3,
+    maxMessageBytes: 1 << 20,
+    handshakeMs: 60_000,
+    openChannel: () => {
+      const process = new ScriptedProcess(script);
+      processes.push(process);
+      return Promise.resolve(new StdioChannel(process, 32 << 20));
+    },
+    onOpened: () => counts.opened++,
+    lease: () => {
+      counts.leases++;
+      return () => counts.leases--;
+    },
+    ...changes,
+  };
+  const server = createServer((req, res) => {
+    counts.handled++;
+    const owner = { deploymentId: 'dp_a', principal: String(req.headers['x-principal']) };
+    void edge.handle(req, res, { ...upstream, owner }).finally(() => counts.handled--);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+
+  const ask = (body: object | string | Buffer, headers: Ask['headers'] = {}): Promise<Exchange> =>
+    exchange(port, {
+      headers,
+      body: typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body),
+    });
+
+  return {
+    port,
+    server,
+    edge,
+    clock,
+    sessions,
+    faults,
+    processes,
+    counts,
+    ask,
+    /** The process of the newest session. */
+    get process(): ScriptedProcess {
+      return processes.at(-1) as ScriptedProcess;
+    },
+    /** Opens a session; the headers its requests carry. */
+    async open(revision = '2025-06-18'): Promise<{ 'mcp-session-id': string }> {
+      const opened = await (await ask(initialize(revision))).whole();
+      return { 'mcp-session-id': String(opened.headers['mcp-session-id']) };
+    },
+    listen(headers: Ask['headers']): Promise<Exchange> {
+      return exchange(port, { method: 'GET', headers: { 'content-type': undefined, ...headers } });
+    },
+    remove(headers: Ask['headers']): Promise<Exchange> {
+      return exchange(port, { method: 'DELETE', headers: { 'content-type': undefined, ...headers } });
+    },
+    async close(): Promise<void> {
+      await sessions.closeAll();
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+export function initialize(protocolVersion = '2025-06-18', id: number | string = 0): object {
+  return {
+    jsonrpc: '2.0',
+    id,
+    method: 'initialize',
+    params: { protocolVersion, capabilities: {}, clientInfo: { name: 'spec', version: '1' } },
+  };
+}
+
+export function call(id: number | string, params: object = {}): object {
+  return { jsonrpc: '2.0', id, method: 'tools/call', params };
+}
+
+export function note(method: string, params: object = {}): object {
+  return { jsonrpc: '2.0', method, params };
+}
+
+/** A server that answers every call with its params. */
+export const echo: Script = mcpServer((message, process) => {
+  if (message.id !== undefined && message.method !== undefined) {
+    process.say({ jsonrpc: '2.0', id: message.id, result: message.params });
+  }
+});

@@ -1,0 +1,26 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { env } from 'node:process';
+import { promisify } from 'node:util';
+
+const CACHE = env['MCP_RUNNER_TEST_CACHE'] ?? join(homedir(), '.cache', 'mcp-runner-test');
+
+/**
+ * A directory of its own with these packages, `name@1.2.3`, in node_modules; installed once and kept between runs
+ * (MCP_RUNNER_TEST_CACHE says where). Install scripts do not run.
+ */
+export async function installPackages(label: string, packages: string[]): Promise<string> {
+  const key = createHash('sha256').update(packages.join()).digest('hex').slice(0, 12);
+  const directory = join(CACHE, `${label}-${key}`);
+  const complete = `${directory}.complete`;
+  if (existsSync(complete)) return directory;
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory, { recursive: true });
+  const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock', '--loglevel=error'];
+  await promisify(execFile)('npm', ['install', '--prefix', directory, ...flags, ...packages]);
+  writeFileSync(complete, '');
+  return directory;
+}

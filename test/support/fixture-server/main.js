@@ -1,0 +1,43 @@
+import { Transform } from 'node:stream';
+import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js';
+import { createFixtureServer } from './server.js';
+
+/** Room for messages larger than any the gateway lets through. */
+const MAX_MESSAGE_BYTES = 32 * 1024 * 1024;
+
+/** Prints non-JSON around every message, as a server does whose libraries log to stdout. */
+function withGarbage(output) {
+  const noise = new Transform({
+    transform(chunk, _encoding, done) {
+      done(null, Buffer.concat([Buffer.from('npm warn not json\n'), chunk, Buffer.from('{"half":\n\n')]));
+    },
+  });
+  noise.pipe(output);
+  return noise;
+}
+
+async function serve(output) {
+  const server = createFixtureServer();
+  await server.connect(new StdioServerTransport(process.stdin, output, { maxBufferSize: MAX_MESSAGE_BYTES }));
+}
+
+const mode = process.argv[2];
+switch (mode) {
+  case undefined:
+    await serve(process.stdout);
+    break;
+  case '--exit-at-start':
+    process.stderr.write('fixture: the licence file is missing\nfixture: giving up\n');
+    process.exitCode = 3;
+    break;
+  case '--mute':
+    process.stderr.write('fixture: waiting for a database that never comes\n');
+    process.stdin.resume();
+    break;
+  case '--garbage':
+    await serve(withGarbage(process.stdout));
+    break;
+  default:
+    process.stderr.write(`fixture: unknown mode ${mode}\n`);
+    process.exitCode = 64;
+}
