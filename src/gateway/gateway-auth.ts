@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { Injectable } from '@nestjs/common';
 import { isAccessToken } from '../deployments/access-token.js';
 import type { DeploymentRow } from '../deployments/deployment.table.js';
-import { EdgeError } from '../mcp/edges/streamable-http/http-reply.js';
+import { EdgeError } from '../mcp/edges/http/http-reply.js';
 import { AppError } from '../errors/app-error.js';
 import { ApiKeys } from '../tenancy/api-keys.js';
 

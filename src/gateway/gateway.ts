@@ -9,7 +9,7 @@ import { DeploymentWaits } from '../deployments/deployment-waits.js';
 import { Reconciler } from '../deployments/reconciler.js';
 import { AppError } from '../errors/app-error.js';
 import type { Channel } from '../mcp/channels/channel.js';
-import { EdgeError, sendEmpty, sendError } from '../mcp/edges/streamable-http/http-reply.js';
+import { EdgeError, sendEmpty, sendError } from '../mcp/edges/http/http-reply.js';
 import type { HttpSession } from '../mcp/edges/streamable-http/http-session.js';
 import { StreamableHttpEdge } from '../mcp/edges/streamable-http/streamable-http-edge.js';
 import { SessionDirectory } from '../mcp/sessions/session-directory.js';

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
 import { Injectable } from '@nestjs/common';
 import { Config } from '../config/config.js';
-import { EdgeError } from '../mcp/edges/streamable-http/http-reply.js';
+import { EdgeError } from '../mcp/edges/http/http-reply.js';
 
 const ALLOWED_HEADERS = [
   'Content-Type',

@@ -2,10 +2,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { StdioChannel } from '../../src/mcp/channels/stdio-channel.js';
 import type { HttpSession } from '../../src/mcp/edges/streamable-http/http-session.js';
-import {
-  StreamableHttpEdge,
-  type Upstream,
-} from '../../src/mcp/edges/streamable-http/streamable-http-edge.js';
+import { StreamableHttpEdge } from '../../src/mcp/edges/streamable-http/streamable-http-edge.js';
+import type { Upstream } from '../../src/mcp/edges/upstream.js';
 import { SessionDirectory } from '../../src/mcp/sessions/session-directory.js';
 import { type Ask, type Exchange, exchange } from './http-exchange.js';
 import { mcpServer, type Script, ScriptedProcess } from './scripted-process.js';

@@ -5,9 +5,9 @@ import { signalCommand, type SignalTarget, TAG } from './launcher.js';
 import { goneOr, runInside } from './sandbox-exec.js';
 
 /** For one script in a sandbox whose processes take all the CPU there is. */
-const SCRIPT_MS = 20_000;
-/** Scripts in a row that did not run, after which the sandbox counts as beyond repair. */
-const MAX_FAILURES = 3;
+const SCRIPT_MS = 15_000;
+/** A sandbox in which no script has run for so long after a request counts as beyond repair. */
+const GIVE_UP_MS = 20_000;
 const PAUSE_MS = 50;
 const PROCESS = /^(\d+) (\d+) (\S)$/;
 const TAGGED = new RegExp(`^/proc/(\\d+)/environ:${TAG}=(\\w+)$`);
@@ -24,6 +24,7 @@ export interface SignalRequest {
 
 interface Waiting extends SignalRequest {
   until: number;
+  giveUpAt: number;
   /** Processes with the tag that left the group, as last seen. */
   strays: number[];
   answer: (gone: boolean) => void;
@@ -47,7 +48,9 @@ export class ProcessSignals {
   /** True: nothing of it is left. Never rejects. */
   send(containerId: string, request: SignalRequest): Promise<boolean> {
     return new Promise((resolve) => {
-      const item = { ...request, until: Date.now() + request.waitMs, strays: [], answer: resolve };
+      const now = Date.now();
+      const giveUpAt = now + Math.max(request.waitMs, GIVE_UP_MS);
+      const item = { ...request, until: now + request.waitMs, giveUpAt, strays: [], answer: resolve };
       const others = this.waiting.get(containerId);
       if (others) {
         others.push(item);
@@ -61,14 +64,12 @@ export class ProcessSignals {
 
   /** Never rejects. */
   private async work(containerId: string, items: Waiting[]): Promise<void> {
-    let failures = 0;
     while (items.length > 0) {
       const batch = [...items];
       const seen = await this.signal(containerId, batch);
-      failures = seen === undefined ? failures + 1 : 0;
       for (const item of batch) {
         const gone = seen === undefined ? undefined : !this.isLeft(item, seen);
-        const isLast = seen === undefined ? failures === MAX_FAILURES : Date.now() >= item.until;
+        const isLast = Date.now() >= (seen === undefined ? item.giveUpAt : item.until);
         if (gone !== true && !isLast) continue;
         items.splice(items.indexOf(item), 1);
         item.answer(gone === true);

@@ -100,7 +100,9 @@ export class ExecProcess implements SandboxProcess {
     // Nobody waits for its output any more, but it may wait for somebody to read it.
     this.stream.resume();
     if (!(await this.isGoneWithin(graceMs))) {
-      await Promise.all([this.isGoneWithin(graceMs), this.host.signal('TERM', this.group, 0)]);
+      // Not waited for: in a sandbox in trouble it comes late or never, and SIGKILL is next.
+      void this.host.signal('TERM', this.group, 0);
+      await this.isGoneWithin(graceMs);
     }
     // A server may be gone and its children not.
     if (!(await this.host.signal('KILL', this.group, graceMs))) await this.host.killSandbox();

@@ -37,9 +37,9 @@ export class SandboxContainers {
 
   /** What was removed; undefined: there was nothing. */
   async remove(deploymentId: string): Promise<{ containerId: string; user: SandboxUser } | undefined> {
+    await this.killSentries(deploymentId);
     const container = await this.inspect(deploymentId, new AbortController().signal);
     if (container === undefined) return undefined;
-    await killSentryOf(container.Id);
     await this.engine.remove((docker) => docker.getContainer(container.Id).remove({ force: true, v: true }));
     return { containerId: container.Id, user: userOf(container) };
   }
@@ -60,6 +60,17 @@ export class SandboxContainers {
       ({ Labels }) => Labels?.[LABEL_DEPLOYMENT],
     );
     return labels.filter((id) => id !== undefined);
+  }
+
+  /** Before anything else is asked: the engine answers a listing even while it waits for a gVisor kernel in trouble. */
+  private async killSentries(deploymentId: string): Promise<void> {
+    const filters = {
+      label: [`${LABEL_INSTANCE}=${this.instance}`, `${LABEL_DEPLOYMENT}=${deploymentId}`],
+    };
+    const containers = await this.engine.ask(new AbortController().signal, (docker, abortSignal) =>
+      docker.listContainers({ all: true, filters, abortSignal }),
+    );
+    await Promise.all(containers.map(({ Id: id }) => killSentryOf(id)));
   }
 
   private async inspect(

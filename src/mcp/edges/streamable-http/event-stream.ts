@@ -1,5 +1,5 @@
 import type { ReplayLog } from './replay-log.js';
-import type { SseConnection } from './sse-connection.js';
+import type { SseConnection } from '../http/sse-connection.js';
 
 /**
  * A sequence of events that outlives its connections. At most one connection is attached, the newest; what is said while

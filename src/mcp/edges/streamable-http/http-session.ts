@@ -3,7 +3,7 @@ import type { Outlet } from '../../sessions/outlet.js';
 import { Session } from '../../sessions/session.js';
 import { EventStream } from './event-stream.js';
 import { type EventId, ReplayLog } from './replay-log.js';
-import type { SseConnection } from './sse-connection.js';
+import type { SseConnection } from '../http/sse-connection.js';
 
 /** What a session keeps for clients that come back for what they missed. */
 const REPLAY_CHARS = 1024 * 1024;

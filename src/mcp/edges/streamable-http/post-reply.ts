@@ -1,11 +1,11 @@
 import type { ServerResponse } from 'node:http';
 import type { Outlet } from '../../sessions/outlet.js';
-import { untilTaken } from './back-pressure.js';
+import { untilTaken } from '../http/back-pressure.js';
 import type { EventStream } from './event-stream.js';
-import { sendJson } from './http-reply.js';
+import { sendJson } from '../http/http-reply.js';
 import type { HttpSession } from './http-session.js';
 import type { Accepted } from './request-checks.js';
-import { SseConnection } from './sse-connection.js';
+import { SseConnection } from '../http/sse-connection.js';
 
 /** Silence after which an answer becomes a stream, so that keep-alives can hold its connection. */
 const SILENCE_MS = 5000;

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { EdgeError } from './http-reply.js';
+import { EdgeError } from '../http/http-reply.js';
 
 const SUPPORTED_REVISIONS = ['2024-10-07', '2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'];
 

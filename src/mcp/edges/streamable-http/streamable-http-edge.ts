@@ -3,11 +3,12 @@ import { AppError } from '../../../errors/app-error.js';
 import type { Channel } from '../../channels/channel.js';
 import { RPC } from '../../jsonrpc/json-rpc.js';
 import { SessionDirectory, type SessionOwner } from '../../sessions/session-directory.js';
-import { readMessages } from './body.js';
-import { EdgeError, sendEmpty, sendError } from './http-reply.js';
+import type { Upstream } from '../upstream.js';
+import { readMessages } from '../http/body.js';
+import { EdgeError, sendEmpty, sendError } from '../http/http-reply.js';
 import { HttpSession } from './http-session.js';
-import { type MemoryLease, MessageMemory } from './message-memory.js';
-import { awaitTurn } from './pipelining.js';
+import { type MemoryLease, MessageMemory } from '../http/message-memory.js';
+import { awaitTurn } from '../http/pipelining.js';
 import { PostReply } from './post-reply.js';
 import { parseEventId } from './replay-log.js';
 import {
@@ -17,22 +18,7 @@ import {
   requireJsonBody,
   requireKnownRevision,
 } from './request-checks.js';
-import { SseConnection } from './sse-connection.js';
-
-/** What the edge needs to know of the deployment behind a request. */
-export interface Upstream {
-  owner: SessionOwner;
-  maxSessions: number;
-  maxMessageBytes: number;
-  /** How long the server may take to answer `initialize`. */
-  handshakeMs: number;
-  /** A conversation with a server process of its own. May wait for the deployment to start; throws `AppError`. */
-  openChannel(signal: AbortSignal): Promise<Channel>;
-  /** A session is open and its `initialize` answered. */
-  onOpened(): void;
-  /** A request begins; call the result when it is answered. */
-  lease(): () => void;
-}
+import { SseConnection } from '../http/sse-connection.js';
 
 /** The Streamable HTTP transport of the handshake era (revisions 2025-03-26 to 2025-11-25), on one endpoint. */
 export class StreamableHttpEdge {
