@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { never, SandboxHost } from '../support/sandbox-host.js';
 
-const BOUND_MS = 60_000;
+const BOUND_MS = 90_000;
 
 /** Rejects when `work` takes longer than a caller would accept. */
 async function bounded<T>(work: Promise<T>): Promise<T> {

@@ -3,12 +3,12 @@ import { readdir, readFile } from 'node:fs/promises';
 const CONTAINER_ID = /^[0-9a-f]{64}$/;
 
 /**
- * Kills the gVisor kernel of a sandbox. The engine asks that kernel to kill its processes, and one in trouble (a fork bomb
- * at the limit of processes, say) lets it wait for a minute and keeps the container locked meanwhile. Where this process
- * does not see the host's processes, the engine's way remains.
+ * Kills the gVisor kernel of a sandbox, and the runtime's commands that wait for it. The engine asks that kernel to kill
+ * its processes, and one in trouble (a fork bomb at the limit of processes, say) lets it wait for a minute and keeps the
+ * container locked meanwhile. Where this process does not see the host's processes, the engine's way remains.
  */
 export function killSentryOf(containerId: string): Promise<void> {
-  return killRuntimes(/^runsc-sandbox$/, containerId);
+  return killRuntimes(/^runsc-(sandbox|exec)$/, containerId);
 }
 
 /**

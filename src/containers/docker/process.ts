@@ -4,6 +4,7 @@ import { StreamDemuxer } from './stream-demuxer.js';
 
 const NEWLINE = 0x0a;
 const GRACE_MS = 2_000;
+const KILL_SANDBOX_MS = 10_000;
 /** For what a sandbox wrote before it died. */
 const LAST_WORDS_MS = 500;
 /** A pid is short; a first line beyond this is not from the launcher. */
@@ -105,7 +106,10 @@ export class ExecProcess implements SandboxProcess {
       await this.isGoneWithin(graceMs);
     }
     // A server may be gone and its children not.
-    if (!(await this.host.signal('KILL', this.group, graceMs))) await this.host.killSandbox();
+    if (!(await this.host.signal('KILL', this.group, graceMs))) {
+      // The engine may take minutes to say that it did.
+      await Promise.race([this.host.killSandbox(), this.isGoneWithin(KILL_SANDBOX_MS)]);
+    }
     // The stream of a process that is gone ends by itself, unless the engine has lost track of it.
     if (!(await this.isGoneWithin(graceMs))) this.stream.destroy();
     await this.gone;
