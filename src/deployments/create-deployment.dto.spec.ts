@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { AppError } from '../errors/app-error.js';
 import { requestValidation } from '../errors/request-validation.js';
 import { CreateDeploymentDto, requestOf } from './create-deployment.dto.js';
+import { parseEndpoint } from './endpoint.js';
 import { CreateDeploymentQueryDto, ListDeploymentsDto } from './list-deployments.dto.js';
 import { cursorOf, positionOf } from './page-cursor.js';
 
@@ -27,6 +28,14 @@ async function refusalOf(changes: object): Promise<AppError> {
 
 const IMAGE = 'must be an image reference such as mcp/fetch:latest, at most 512 characters';
 const TRANSPORT = 'must be an object such as {"type": "stdio"}';
+const TYPE = 'must be one of "stdio", "streamable_http", "sse"';
+const NO_ENDPOINT = 'must be left out unless type is "streamable_http" or "sse"';
+const ENDPOINT =
+  'must be a URL such as http://localhost:3000/mcp, at most 1024 characters, without user, password and fragment: ' +
+  'the host localhost, 127.0.0.1 or [::1], a port from 1 to 65535, a path';
+const SHARED =
+  'must be "isolated" unless transport.type is "stdio": a server that speaks HTTP manages its sessions itself';
+const HTTP = { transport: { type: 'streamable_http', endpoint: 'http://localhost:3000/mcp' } };
 const MEMORY = 'must be a whole number of megabytes from 64 to 262144';
 const CPUS = 'must be a number of CPUs from 0.1 to 64';
 const IDLE = 'must be a whole number of seconds from 30 to 31536000';
@@ -46,6 +55,7 @@ describe('the body of POST /api/deployment', () => {
     expect(requestOf(body)).toEqual({
       image: 'mcp/sequentialthinking:latest',
       transport: 'stdio',
+      endpoint: null,
       name: null,
       args: null,
       env: {},
@@ -92,7 +102,11 @@ describe('the body of POST /api/deployment', () => {
     [{ transport: 'stdio' }, 'transport', TRANSPORT],
     [{ transport: null }, 'transport', TRANSPORT],
     [{ transport: [{ type: 'stdio' }] }, 'transport', TRANSPORT],
-    [{ transport: { type: 'stdio', endpoint: 'x' } }, 'transport.endpoint', 'is not a field of this request'],
+    [{ transport: { type: 'http' } }, 'transport.type', TYPE],
+    [{ transport: {} }, 'transport.type', TYPE],
+    [{ transport: { type: 'stdio', endpoint: 'http://localhost:1/' } }, 'transport.endpoint', NO_ENDPOINT],
+    [{ transport: { type: 'stdio', port: 1 } }, 'transport.port', 'is not a field of this request'],
+    [{ transport: { type: 'sse' } }, 'transport.endpoint', ENDPOINT],
     [{ maxMemory: '512' }, 'maxMemory', MEMORY],
     [{ maxMemory: null }, 'maxMemory', MEMORY],
     [{ maxMemory: 512.5 }, 'maxMemory', MEMORY],
@@ -126,7 +140,8 @@ describe('the body of POST /api/deployment', () => {
     ],
     [{ name: '' }, 'name', 'must be printable text, at most 100 characters'],
     [{ name: 'a\u001b[31m' }, 'name', 'must be printable text, at most 100 characters'],
-    [{ sessionMode: 'shared' }, 'sessionMode', 'must be one of "isolated"'],
+    [{ sessionMode: 'one' }, 'sessionMode', 'must be one of "isolated", "shared"'],
+    [{ ...HTTP, sessionMode: 'shared' }, 'sessionMode', SHARED],
     [{ access: 'none' }, 'access', 'must be one of "token", "public"'],
     [{ maxSessions: 0 }, 'maxSessions', 'must be a whole number of sessions from 1 to 1000'],
     [{ warmProcesses: 9 }, 'warmProcesses', 'must be a whole number of processes from 0 to 8'],
@@ -140,14 +155,50 @@ describe('the body of POST /api/deployment', () => {
     expect(error.detail).toBe(`${field} ${message}`);
   });
 
-  it.each(['streamable_http', 'sse', undefined])(
-    'is refused with a code of its own for transport %s',
-    async (type) => {
-      const error = await refusalOf({ transport: { type } });
-      expect(error).toMatchObject({ code: 'unsupported_transport', status: 422 });
-      expect(error.fields?.[0]?.field).toBe('transport.type');
-    },
-  );
+  it.each([
+    ['http://localhost', 80, '/'],
+    ['http://localhost:3000', 3000, '/'],
+    ['http://127.0.0.1:8080/mcp', 8080, '/mcp'],
+    ['http://[::1]:65535/a/b%20c?d=e/f?g', 65_535, '/a/b%20c?d=e/f?g'],
+    ['http://localhost?x=1', 80, '/?x=1'],
+  ])('may name the endpoint %s', async (endpoint, port, path) => {
+    const body = await parse({ ...GOOD, transport: { type: 'sse', endpoint } });
+    expect(requestOf(body)).toMatchObject({ transport: 'sse', endpoint });
+    expect(parseEndpoint(endpoint)).toEqual({ port, path });
+  });
+
+  it.each([
+    '',
+    'localhost:3000/mcp',
+    'https://localhost:3000/mcp',
+    'http://localhost:0/',
+    'http://localhost:65536/',
+    'http://localhost:03/',
+    'http://localhost:3000/mcp#x',
+    'http://me:secret@localhost:3000/mcp',
+    'http://localhost@10.0.0.1/mcp',
+    'http://localhost.example.com/mcp',
+    'http://127.0.0.2:3000/mcp',
+    'http://169.254.169.254/mcp',
+    'http://0.0.0.0:3000/mcp',
+    'http://[::ffff:10.0.0.1]/mcp',
+    'http://localhost:3000/a b',
+    'http://localhost:3000/a\r\nX: y',
+    'http://localhost:3000/ü',
+    `http://localhost:3000/${'x'.repeat(1024)}`,
+    ['http://localhost:3000/mcp'],
+    null,
+  ])('must not name the endpoint %j', async (endpoint) => {
+    const error = await refusalOf({ transport: { type: 'streamable_http', endpoint } });
+    expect(error).toMatchObject({
+      code: 'validation_failed',
+      fields: [{ field: 'transport.endpoint', message: ENDPOINT }],
+    });
+  });
+
+  it('may ask for one process for all sessions of a stdio server', async () => {
+    expect(requestOf(await parse({ ...GOOD, sessionMode: 'shared' })).sessionMode).toBe('shared');
+  });
 
   it('is told about all its mistakes at once', async () => {
     const error = await refusalOf({ image: 1, maxMemory: 'a', nope: 1 });

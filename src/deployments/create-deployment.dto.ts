@@ -10,8 +10,10 @@ import {
   type TransportType,
 } from './deployment.js';
 import type { DeploymentRequest } from './deployments.service.js';
+import { ENDPOINT, ENDPOINT_MAX_LENGTH, endpointComplaint, isHttpType } from './endpoint.js';
 import {
   Amount,
+  Consistent,
   Defaulted,
   NotYet,
   OneOf,
@@ -27,15 +29,32 @@ const IMAGE =
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 const METADATA_NAME = /^[A-Za-z0-9][A-Za-z0-9_./-]{0,63}$/;
 const TRANSPORT_MESSAGE = 'must be an object such as {"type": "stdio"}';
+const SHARED_IS_STDIO =
+  'must be "isolated" unless transport.type is "stdio": a server that speaks HTTP manages its sessions itself';
 
 @ApiSchema({ name: 'Transport' })
 export class TransportDto {
-  /** How the server speaks MCP. `streamable_http` and `sse` are not available yet. */
-  @OneOf(TRANSPORT_TYPES, {
-    message: 'must be "stdio"; servers that speak streamable_http or sse cannot be deployed yet',
-    code: 'unsupported_transport',
-  })
+  /**
+   * How the server speaks MCP: `stdio` for a process per session, `streamable_http` or `sse` for one that listens on a
+   * port by itself. Clients may use any transport with any of them.
+   */
+  @OneOf(TRANSPORT_TYPES)
   type!: TransportType;
+
+  /**
+   * Where a server that speaks HTTP listens: `http://localhost:PORT/path`. Required for `streamable_http` and `sse`, not
+   * allowed for `stdio`. The host must be `localhost`, `127.0.0.1` or `[::1]`, because only port (default 80), path and
+   * query count; the server itself has to listen on all interfaces (0.0.0.0).
+   */
+  @ApiProperty({
+    type: 'string',
+    required: false,
+    maxLength: ENDPOINT_MAX_LENGTH,
+    pattern: ENDPOINT.source,
+    example: 'http://localhost:3000/mcp',
+  })
+  @Consistent((value, transport) => endpointComplaint(value, (transport as TransportDto).type))
+  endpoint?: string;
 }
 
 @ApiSchema({ name: 'CreateDeployment' })
@@ -100,9 +119,17 @@ export class CreateDeploymentDto {
   @TextMap({ maxEntries: 64, pattern: METADATA_NAME, maxLength: 1024 })
   metadata: Record<string, string> = {};
 
-  /** `isolated`: every session has a server process of its own. */
+  /**
+   * `isolated`: every session has a server process of its own. `shared`: one process serves all sessions; for `stdio`
+   * only, since a server that speaks HTTP manages its sessions itself.
+   */
   @Defaulted()
   @OneOf(SESSION_MODES)
+  @Consistent((value, request) =>
+    value === 'shared' && isHttpType((request as Partial<CreateDeploymentDto>).transport?.type)
+      ? SHARED_IS_STDIO
+      : undefined,
+  )
   sessionMode: SessionMode = 'isolated';
 
   /** Most sessions at once. */
@@ -110,7 +137,10 @@ export class CreateDeploymentDto {
   @WholeNumber(1, 1000, 'sessions')
   maxSessions = 16;
 
-  /** Server processes that are kept booted, so that opening a session is instant. */
+  /**
+   * Server processes that are kept booted, so that opening a session is instant. Means nothing for servers that speak HTTP:
+   * they are one process, which runs as long as the deployment does.
+   */
   @Defaulted()
   @WholeNumber(0, 8, 'processes')
   warmProcesses = 1;
@@ -150,6 +180,7 @@ export function requestOf(body: CreateDeploymentDto): DeploymentRequest {
     startTimeoutSeconds: body.startTimeoutSeconds,
     access: body.access,
     transport: transport.type,
+    endpoint: transport.endpoint ?? null,
     name: name ?? null,
     args: args ?? null,
     deleteAfterSeconds: deleteAfterSeconds ?? null,

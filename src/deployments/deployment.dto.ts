@@ -1,6 +1,5 @@
 import { ApiProperty, ApiSchema } from '@nestjs/swagger';
 import { ERRORS } from '../errors/error-codes.js';
-import { TransportDto } from './create-deployment.dto.js';
 import {
   ACCESS_KINDS,
   type Access,
@@ -10,6 +9,8 @@ import {
   STATUSES,
   type SessionMode,
   type Status,
+  TRANSPORT_TYPES,
+  type TransportType,
 } from './deployment.js';
 
 const TIME = { type: 'string', format: 'date-time', example: '2026-01-31T12:00:00.000Z' } as const;
@@ -37,6 +38,31 @@ export class DeploymentUrlsDto {
     example: 'http://127.0.0.1:3000/mcp-server/dp_5f0c3a52b1f94e0d8a7c6e1b2d3f4a5b/mcp',
   })
   mcp!: string;
+
+  /** HTTP+SSE endpoint, for clients of the first revision. */
+  @ApiProperty({
+    format: 'uri',
+    example: 'http://127.0.0.1:3000/mcp-server/dp_5f0c3a52b1f94e0d8a7c6e1b2d3f4a5b/sse',
+  })
+  sse!: string;
+
+  /** WebSocket endpoint, subprotocol `mcp`. */
+  @ApiProperty({
+    format: 'uri',
+    example: 'ws://127.0.0.1:3000/mcp-server/dp_5f0c3a52b1f94e0d8a7c6e1b2d3f4a5b/ws',
+  })
+  ws!: string;
+}
+
+@ApiSchema({ name: 'DeploymentTransport' })
+export class DeploymentTransportDto {
+  /** How the server speaks MCP; clients choose freely among `urls`. */
+  @ApiProperty({ enum: TRANSPORT_TYPES, example: 'stdio' })
+  type!: TransportType;
+
+  /** Where a server that speaks HTTP listens inside its sandbox; null for `stdio`. */
+  @ApiProperty({ type: 'string', nullable: true, example: null })
+  endpoint!: string | null;
 }
 
 @ApiSchema({ name: 'SandboxUser' })
@@ -103,8 +129,8 @@ export class DeploymentDto {
   @ApiProperty({ type: [String], example: ['LOG_LEVEL'] })
   envNames!: string[];
 
-  @ApiProperty({ type: TransportDto })
-  transport!: TransportDto;
+  @ApiProperty({ type: DeploymentTransportDto })
+  transport!: DeploymentTransportDto;
 
   /** Megabytes. */
   @ApiProperty({ type: 'integer', example: 512 })
@@ -133,6 +159,7 @@ export class DeploymentDto {
   @ApiProperty({ type: 'integer', example: 16 })
   maxSessions!: number;
 
+  /** Means nothing for a server that speaks HTTP: it is one process. */
   @ApiProperty({ type: 'integer', example: 1 })
   warmProcesses!: number;
 

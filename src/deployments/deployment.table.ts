@@ -16,6 +16,8 @@ export const deployments = sqliteTable(
     args: text({ mode: 'json' }).$type<string[]>(),
     env: text({ mode: 'json' }).$type<Record<string, string>>().notNull(),
     transport: text().$type<TransportType>().notNull(),
+    /** Where a server that speaks HTTP listens in its sandbox, as the user wrote it; null for stdio. */
+    endpoint: text(),
     maxMemoryMb: integer().notNull(),
     maxCpus: real().notNull(),
     maxPids: integer().notNull(),

@@ -40,11 +40,12 @@ export interface StatusReason {
   message: string;
 }
 
-export const TRANSPORT_TYPES = ['stdio'] as const;
+/** How the server speaks MCP: on its stdin and stdout, or as an HTTP server of its own inside the sandbox. */
+export const TRANSPORT_TYPES = ['stdio', 'streamable_http', 'sse'] as const;
 export type TransportType = (typeof TRANSPORT_TYPES)[number];
 
-/** `isolated`: each session has a server process of its own. */
-export const SESSION_MODES = ['isolated'] as const;
+/** `isolated`: each session has a server process of its own. `shared`: one process serves all sessions. */
+export const SESSION_MODES = ['isolated', 'shared'] as const;
 export type SessionMode = (typeof SESSION_MODES)[number];
 
 /** `token`: a key of the tenant or the deployment's own token; `public`: knowing the URL is enough. */

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { Request } from 'express';
 import { Config } from '../config/config.js';
 import { accountName, subnetOf } from './deployment.js';
-import type { CreatedDeploymentDto, DeploymentDto } from './deployment.dto.js';
+import type { CreatedDeploymentDto, DeploymentDto, DeploymentUrlsDto } from './deployment.dto.js';
 import type { DeploymentRow } from './deployment.table.js';
 
 const HOST = /^(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i;
@@ -18,11 +18,11 @@ export class DeploymentView {
       name: row.name,
       status: row.status,
       statusReason: { code: row.reasonCode, message: row.reasonMessage, at: iso(row.reasonAt) },
-      urls: { mcp: `${this.originFor(req)}/mcp-server/${row.id}/mcp` },
+      urls: urlsOf(`${this.originFor(req)}/mcp-server/${row.id}`),
       image: row.image,
       args: row.args,
       envNames: Object.keys(row.env),
-      transport: { type: row.transport },
+      transport: { type: row.transport, endpoint: row.endpoint },
       maxMemory: row.maxMemoryMb,
       maxCpus: row.maxCpus,
       maxPids: row.maxPids,
@@ -57,6 +57,10 @@ export class DeploymentView {
       return `http://${bindIp.includes(':') ? `[${bindIp}]` : bindIp}:${port}`;
     return host !== undefined && HOST.test(host) ? `http://${host}` : `http://127.0.0.1:${port}`;
   }
+}
+
+function urlsOf(base: string): DeploymentUrlsDto {
+  return { mcp: `${base}/mcp`, sse: `${base}/sse`, ws: `${base.replace(/^http/, 'ws')}/ws` };
 }
 
 function iso(time: number): string {

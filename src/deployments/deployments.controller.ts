@@ -33,7 +33,7 @@ export class DeploymentsController {
     description: 'The deployment; its status says how far it is.',
   })
   @ApiProblems('malformed_json', 'body_too_large', 'unsupported_media_type')
-  @ApiProblems('validation_failed', 'unsupported_transport', 'uid_pool_exhausted', 'address_pool_exhausted')
+  @ApiProblems('validation_failed', 'uid_pool_exhausted', 'address_pool_exhausted')
   async createDeployment(
     @CurrentPrincipal() who: Principal,
     @Query() query: CreateDeploymentQueryDto,

@@ -16,6 +16,7 @@ export type NewDeployment = Pick<
   | 'args'
   | 'env'
   | 'transport'
+  | 'endpoint'
   | 'maxMemoryMb'
   | 'maxCpus'
   | 'maxPids'

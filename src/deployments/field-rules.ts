@@ -1,6 +1,15 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiProperty } from '@nestjs/swagger';
-import { IsIn, IsInt, IsNumber, Max, Min, ValidateBy, ValidateIf } from 'class-validator';
+import {
+  IsIn,
+  IsInt,
+  IsNumber,
+  Max,
+  Min,
+  ValidateBy,
+  ValidateIf,
+  type ValidationArguments,
+} from 'class-validator';
 
 // Each rule is what the validator checks and what the OpenAPI document says, in one place, so that they cannot differ.
 // Messages complete "<field> …"; one that starts with `.name` or `[index]` is about that part of the field.
@@ -45,18 +54,16 @@ export function Amount(min: number, max: number, unit: string): PropertyDecorato
   );
 }
 
-/** `kinds` that are there; a code other than `validation_failed` may be given to the refusal. */
-export function OneOf(
-  kinds: readonly string[],
-  refusal?: { message: string; code: string },
+export function OneOf(kinds: readonly string[]): PropertyDecorator {
+  const message = `must be one of ${kinds.map((kind) => JSON.stringify(kind)).join(', ')}`;
+  return applyDecorators(IsIn([...kinds], { message }), ApiProperty({ type: 'string', enum: [...kinds] }));
+}
+
+/** A rule that other fields have a say in. `complaint` gives what is wrong with the value, or undefined. */
+export function Consistent(
+  complaint: (value: unknown, request: object) => string | undefined,
 ): PropertyDecorator {
-  const message =
-    refusal?.message ?? `must be one of ${kinds.map((kind) => JSON.stringify(kind)).join(', ')}`;
-  const context = refusal && { code: refusal.code };
-  return applyDecorators(
-    IsIn([...kinds], { message, context }),
-    ApiProperty({ type: 'string', enum: [...kinds] }),
-  );
+  return check('consistent', complaint);
 }
 
 export function Text(rule: { maxLength: number; pattern?: RegExp; expected: string }): PropertyDecorator {
@@ -130,12 +137,17 @@ function valueMessage(maxLength: number): string {
 }
 
 /** `complaint` gives what is wrong, or undefined. */
-function check(name: string, complaint: (value: unknown) => string | undefined): PropertyDecorator {
+function check(
+  name: string,
+  complaint: (value: unknown, request: object) => string | undefined,
+): PropertyDecorator {
+  const about = (value: unknown, args: ValidationArguments | undefined): string | undefined =>
+    complaint(value, args?.object ?? {});
   return ValidateBy({
     name,
     validator: {
-      validate: (value: unknown) => complaint(value) === undefined,
-      defaultMessage: (args) => complaint(args?.value) ?? '',
+      validate: (value: unknown, args) => about(value, args) === undefined,
+      defaultMessage: (args) => about(args?.value, args) ?? '',
     },
   });
 }

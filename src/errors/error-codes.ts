@@ -9,7 +9,6 @@ export const ERRORS = {
   route_not_found: { status: 404, title: 'There is nothing at this address' },
   unauthorized: { status: 401, title: 'A valid key is required' },
   forbidden_origin: { status: 403, title: 'This Host or Origin is not allowed' },
-  unsupported_transport: { status: 422, title: 'This transport is not available yet' },
   internal_error: { status: 500, title: 'Something went wrong on our side' },
   shutting_down: { status: 503, title: 'The service is shutting down' },
   // deployments

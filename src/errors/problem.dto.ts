@@ -43,7 +43,7 @@ export class ProblemDto {
   @ApiProperty({ example: '6a4e24ff-0d2f-4f0a-8a4c-0f5d4f4f6b0e' })
   requestId!: string;
 
-  /** Only for `validation_failed` and `unsupported_transport`: one entry per field. */
+  /** Only for `validation_failed`: one entry per field. */
   @ApiPropertyOptional({ type: [FieldErrorDto] })
   errors?: FieldErrorDto[];
 }

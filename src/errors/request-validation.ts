@@ -1,7 +1,6 @@
 import { ValidationPipe } from '@nestjs/common';
 import type { ValidationError } from 'class-validator';
 import { AppError, type FieldError } from './app-error.js';
-import { ERRORS, type ErrorCode } from './error-codes.js';
 
 const LONGEST_PATH = 200;
 
@@ -20,7 +19,7 @@ export function requestValidation(): ValidationPipe {
 
 function refusalOf(errors: ValidationError[]): AppError {
   const fields = errors.flatMap((error) => fieldsOf(error, ''));
-  return new AppError(codeIn(errors) ?? 'validation_failed', {
+  return new AppError('validation_failed', {
     detail: fields.map(({ field, message }) => `${field} ${message}`.trim()).join('; '),
     fields,
   });
@@ -40,17 +39,4 @@ function fieldsOf(error: ValidationError, parent: string): FieldError[] {
 function partOf(path: string, message: string): FieldError {
   const [, part = '', text = message] = /^([.[]\S*) (.*)$/s.exec(message) ?? [];
   return { field: `${path}${part}`, message: text };
-}
-
-/** The code that a rule gives to its refusal, where it gives one. */
-function codeIn(errors: ValidationError[]): ErrorCode | undefined {
-  for (const error of errors) {
-    const contexts = Object.values(error.contexts ?? {}) as { code?: unknown }[];
-    const code = contexts
-      .map((context) => context.code)
-      .find((found) => typeof found === 'string' && found in ERRORS);
-    const found = (code as ErrorCode | undefined) ?? codeIn(error.children ?? []);
-    if (found !== undefined) return found;
-  }
-  return undefined;
 }

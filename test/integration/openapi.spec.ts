@@ -139,6 +139,10 @@ describe('the OpenAPI document', () => {
     await callAsDocumented('delete', one, `${many}/${id}`);
     await callAsDocumented('post', many, many, { image, nope: 1 });
     await callAsDocumented('post', many, many, { image, transport: { type: 'sse' } });
+    const transport = { type: 'streamable_http', endpoint: 'http://localhost:3000/mcp' };
+    const http = { image: 'mcp-runner.invalid/a', transport };
+    const { id: other } = await callAsDocumented<Deployment>('post', many, many, http);
+    await callAsDocumented('delete', one, `${many}/${other}`);
     await callAsDocumented('post', many, many, { image: 'x'.repeat(2_000_000) });
     await callAsDocumented('post', many, many, body, 'wrong');
     await callAsDocumented('get', '/health', '/health');
@@ -155,6 +159,9 @@ describe('the OpenAPI document', () => {
       { env: { A: 1 } },
       { image: 'A B' },
       { access: 'x' },
+      { transport: { type: 'http' } },
+      { transport: { type: 'sse', endpoint: 'http://10.0.0.1/mcp' } },
+      { sessionMode: 'one' },
     ];
     expectValid(validate, good, 'the good one');
     for (const changes of bad) {

@@ -63,7 +63,12 @@ describe('a deployment', () => {
       statusReason: { code: 'ready' },
       envNames: ['TOKEN'],
       sandbox: { runtime: 'runsc', containerId: expect.stringMatching(/^[0-9a-f]{64}$/) as string },
-      urls: { mcp: `http://127.0.0.1:${service.port}/mcp-server/${id}/mcp` },
+      transport: { type: 'stdio', endpoint: null },
+      urls: {
+        mcp: `http://127.0.0.1:${service.port}/mcp-server/${id}/mcp`,
+        sse: `http://127.0.0.1:${service.port}/mcp-server/${id}/sse`,
+        ws: `ws://127.0.0.1:${service.port}/mcp-server/${id}/ws`,
+      },
     });
     expect(JSON.stringify(running)).not.toMatch(new RegExp(`hunter2|${accessToken}`));
 
@@ -126,7 +131,7 @@ describe('a request that is wrong', () => {
   it.each([
     ['{"image": ', 400, 'malformed_json'],
     ['[]', 422, 'validation_failed'],
-    ['{"image":"a","transport":{"type":"sse"}}', 422, 'unsupported_transport'],
+    ['{"image":"a","transport":{"type":"sse"}}', 422, 'validation_failed'],
     [`{"image":"${'x'.repeat(1_048_576)}"}`, 413, 'body_too_large'],
   ])('is refused as a problem: %.40s', async (body, status, code) => {
     const problem = await problemIn(await send(body));

@@ -33,6 +33,7 @@ export const REQUEST: DeploymentRequest = {
   args: null,
   env: {},
   transport: 'stdio',
+  endpoint: null,
   maxMemoryMb: 512,
   maxCpus: 1,
   maxPids: 256,

@@ -1,0 +1,38 @@
+import type { TransportType } from './deployment.js';
+
+export const ENDPOINT_MAX_LENGTH = 1024;
+const PORT = String.raw`(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])`;
+const PATH_CHARS = String.raw`[\w.~!$&'()*+,;=:@%/-]`;
+
+/** The loopback host says that the server decides where it is: it is reached at the sandbox's own address. */
+export const ENDPOINT = new RegExp(
+  String.raw`^http://(?:localhost|127\.0\.0\.1|\[::1\])(?::(${PORT}))?(/${PATH_CHARS}*)?(\?(?:${PATH_CHARS}|\?)*)?$`,
+);
+
+const DEFAULT_PORT = 80;
+const EXPECTED =
+  'must be a URL such as http://localhost:3000/mcp, at most ' +
+  `${ENDPOINT_MAX_LENGTH} characters, without user, password and fragment: the host localhost, 127.0.0.1 or [::1], ` +
+  'a port from 1 to 65535, a path';
+
+/** True for the transports whose server listens on a port. */
+export function isHttpType(type: unknown): type is Exclude<TransportType, 'stdio'> {
+  return type === 'streamable_http' || type === 'sse';
+}
+
+/** What is wrong with the endpoint of a transport, or undefined. */
+export function endpointComplaint(value: unknown, type: unknown): string | undefined {
+  if (!isHttpType(type)) {
+    return value === undefined ? undefined : 'must be left out unless type is "streamable_http" or "sse"';
+  }
+  const fits = typeof value === 'string' && value.length <= ENDPOINT_MAX_LENGTH && ENDPOINT.test(value);
+  return fits ? undefined : EXPECTED;
+}
+
+/** Port and path (with the query) of an endpoint that was accepted. */
+export function parseEndpoint(endpoint: string): { port: number; path: string } {
+  const match = ENDPOINT.exec(endpoint);
+  if (!match) throw new TypeError('not an endpoint');
+  const [, port, path = '/', query = ''] = match;
+  return { port: port === undefined ? DEFAULT_PORT : Number(port), path: `${path}${query}` };
+}
