@@ -33,9 +33,9 @@ export class SseConnection {
   }
 
   /** Write one event. A promise asks the caller to wait until the client has read it; it never rejects. */
-  event(id: string, data: string): Promise<void> | undefined {
-    const head = data === '' ? '' : 'event: message\n';
-    return this.write(`${head}id: ${id}\ndata: ${data}\n\n`);
+  event(id: string | undefined, data: string, name = 'message'): Promise<void> | undefined {
+    const head = data === '' ? '' : `event: ${name}\n`;
+    return this.write(`${head}${id === undefined ? '' : `id: ${id}\n`}data: ${data}\n\n`);
   }
 
   comment(text: string): void {
