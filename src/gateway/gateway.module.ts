@@ -5,10 +5,11 @@ import { Gateway } from './gateway.js';
 import { GatewayAuth } from './gateway-auth.js';
 import { OriginGuard } from './origin-guard.js';
 import { ServerProcessesModule } from './server-processes.module.js';
+import { Upstreams } from './upstreams.js';
 
 @Module({
   imports: [DeploymentsModule, TenancyModule, ServerProcessesModule],
-  providers: [Gateway, GatewayAuth, OriginGuard],
+  providers: [Gateway, GatewayAuth, OriginGuard, Upstreams],
   exports: [Gateway],
 })
 export class GatewayModule {}

@@ -1,6 +1,7 @@
 import { Global, Module } from '@nestjs/common';
 import { ContainersModule } from '../containers/containers.module.js';
 import { ServerProbe } from '../deployments/server-probe.js';
+import { Eras } from './eras.js';
 import { HandshakeProbe } from './handshake-probe.js';
 import { ProcessPool } from './process-pool.js';
 
@@ -8,7 +9,7 @@ import { ProcessPool } from './process-pool.js';
 @Global()
 @Module({
   imports: [ContainersModule],
-  providers: [ProcessPool, { provide: ServerProbe, useClass: HandshakeProbe }],
-  exports: [ProcessPool, ServerProbe],
+  providers: [ProcessPool, Eras, { provide: ServerProbe, useClass: HandshakeProbe }],
+  exports: [ProcessPool, Eras, ServerProbe],
 })
 export class ServerProcessesModule {}

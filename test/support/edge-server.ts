@@ -3,7 +3,9 @@ import type { AddressInfo } from 'node:net';
 import { StdioChannel } from '../../src/mcp/channels/stdio-channel.js';
 import type { HttpSession } from '../../src/mcp/edges/streamable-http/http-session.js';
 import { StreamableHttpEdge } from '../../src/mcp/edges/streamable-http/streamable-http-edge.js';
+import { StatelessHttpEdge } from '../../src/mcp/edges/stateless-http/stateless-http-edge.js';
 import type { Upstream } from '../../src/mcp/edges/upstream.js';
+import { WarmServers } from '../../src/mcp/modern/warm-servers.js';
 import { SessionDirectory } from '../../src/mcp/sessions/session-directory.js';
 import { type Ask, type Exchange, exchange } from './http-exchange.js';
 import { mcpServer, type Script, ScriptedProcess } from './scripted-process.js';
@@ -17,15 +19,21 @@ export async function startEdge(script: Script = mcpServer(), changes: Partial<U
   const faults: unknown[] = [];
   const processes: ScriptedProcess[] = [];
   const counts = { leases: 0, opened: 0, handled: 0 };
-  const edge = new StreamableHttpEdge(sessions, (fault) => faults.push(fault));
+  const stateless = new StatelessHttpEdge(new WarmServers(sessions, () => clock.now));
+  const edge = new StreamableHttpEdge(sessions, stateless, (fault) => faults.push(fault));
+  const openChannel = (): Promise<StdioChannel> => {
+    const process = new ScriptedProcess(script);
+    processes.push(process);
+    return Promise.resolve(new StdioChannel(process, 32 << 20));
+  };
   const upstream: Omit<Upstream, 'owner'> = {
     maxSessions: 3,
     maxMessageBytes: 1 << 20,
     handshakeMs: 60_000,
-    openChannel: () => {
-      const process = new ScriptedProcess(script);
-      processes.push(process);
-      return Promise.resolve(new StdioChannel(process, 32 << 20));
+    openChannel,
+    modern: {
+      isNative: () => Promise.resolve(true),
+      open: async () => ({ channel: await openChannel(), parked: undefined }),
     },
     onOpened: () => counts.opened++,
     lease: () => {

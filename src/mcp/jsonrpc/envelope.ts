@@ -17,9 +17,10 @@ interface EnvelopeBase {
 
 /**
  * `id` · `requestToken`: params._meta.progressToken, a request's wish for progress · `progressToken` and `requestId`:
- * the same names directly in params, as notifications/progress and notifications/cancelled carry them.
+ * the same names directly in params, as notifications/progress and notifications/cancelled carry them ·
+ * `subscriptionId`: params._meta, the id of the subscriptions/listen request that a notification belongs to.
  */
-export type Slot = 'id' | 'requestToken' | 'progressToken' | 'requestId';
+export type Slot = 'id' | 'requestToken' | 'progressToken' | 'requestId' | 'subscriptionId';
 
 type Slots = Partial<Record<Slot, TextRange>>;
 
@@ -56,7 +57,8 @@ const MAX_BATCH = 1000;
 
 const MEMBERS = ['jsonrpc', 'id', 'method', 'params', 'result', 'error'] as const;
 const PARAMS = ['_meta', 'progressToken', 'requestId'] as const;
-const META = ['progressToken'] as const;
+const SUBSCRIPTION_ID = 'io.modelcontextprotocol/subscriptionId';
+const META = ['progressToken', SUBSCRIPTION_ID] as const;
 
 type Members = Partial<Record<(typeof MEMBERS)[number], TextRange>>;
 
@@ -158,8 +160,10 @@ function locateSlots(text: string, { id, params }: Members): Slots {
   const { _meta, progressToken, requestId } = scanUnambiguous(text, params.start, PARAMS).members;
   if (isIdAt(text, progressToken)) slots.progressToken = progressToken;
   if (isIdAt(text, requestId)) slots.requestId = requestId;
-  const requestToken = _meta && scanUnambiguous(text, _meta.start, META).members.progressToken;
-  if (isIdAt(text, requestToken)) slots.requestToken = requestToken;
+  if (!_meta) return slots;
+  const meta = scanUnambiguous(text, _meta.start, META).members;
+  if (isIdAt(text, meta.progressToken)) slots.requestToken = meta.progressToken;
+  if (isIdAt(text, meta[SUBSCRIPTION_ID])) slots.subscriptionId = meta[SUBSCRIPTION_ID];
   return slots;
 }
 

@@ -22,7 +22,7 @@ export function errorText(rawId: string, error: RpcError): string {
 }
 
 /** A request as JSON text. */
-export function requestText(id: number, method: string, params: unknown): string {
+export function requestText(id: number | string, method: string, params: unknown): string {
   return JSON.stringify({ jsonrpc: '2.0', id, method, params });
 }
 

@@ -39,6 +39,11 @@ export class RequestTable {
     return request;
   }
 
+  /** The request in flight that our id (as the server wrote it) names. */
+  find(rawId: string): PendingRequest | undefined {
+    return this.pending.get(Number(rawId));
+  }
+
   /** The request that our id (as the server wrote it) names; it is no longer in flight afterwards. */
   take(rawId: string): PendingRequest | undefined {
     const request = this.pending.get(Number(rawId));

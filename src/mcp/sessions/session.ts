@@ -10,6 +10,7 @@ import {
   withSlots,
 } from '../jsonrpc/envelope.js';
 import { errorText, RPC } from '../jsonrpc/json-rpc.js';
+import { closedError } from './closed-error.js';
 import type { Outlet } from './outlet.js';
 import { RequestTable } from './request-table.js';
 
@@ -161,10 +162,4 @@ export class Session {
     }
     this.onClosed(why);
   }
-}
-
-function closedError(why: ChannelClosed): { code: number; message: string; data: Record<string, unknown> } {
-  const code =
-    why.cause === 'ended' ? 'session_ended' : why.cause === 'exited' ? 'server_exited' : 'server_invalid';
-  return { code: RPC.serverError, message: why.message, data: { code } };
 }

@@ -34,24 +34,24 @@ export class EdgeError extends Error {
     message: string,
     readonly rpcCode: number = RPC.serverError,
     readonly headers: Record<string, string> = {},
+    readonly data?: Record<string, unknown>,
   ) {
     super(message);
     this.name = 'EdgeError';
   }
 }
 
-/** Any failure as an HTTP status with a JSON-RPC error body, which is what MCP clients show to their users. */
-export function sendError(res: ServerResponse, error: EdgeError | AppError): void {
+/**
+ * Any failure as an HTTP status with a JSON-RPC error body, which is what MCP clients show to their users. `rawId`: the
+ * id of the request that failed, where it is known.
+ */
+export function sendError(res: ServerResponse, error: EdgeError | AppError, rawId = 'null'): void {
   if (error instanceof EdgeError) {
-    sendJson(
-      res,
-      error.status,
-      errorText('null', { code: error.rpcCode, message: error.message }),
-      error.headers,
-    );
+    const { status, rpcCode: code, message, headers, data } = error;
+    sendJson(res, status, errorText(rawId, { code, message, ...(data && { data }) }), headers);
     return;
   }
-  const body = errorText('null', {
+  const body = errorText(rawId, {
     code: RPC.serverError,
     message: error.detail === undefined ? error.title : `${error.title}: ${error.detail}`,
     data: { code: error.code },

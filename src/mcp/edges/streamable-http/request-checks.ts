@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { EdgeError } from '../http/http-reply.js';
 
-const SUPPORTED_REVISIONS = ['2024-10-07', '2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'];
+/** Revisions that begin with `initialize`, oldest first. */
+export const HANDSHAKE_REVISIONS = ['2024-10-07', '2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'];
 
 /** Which of the two answers a client can read. */
 export interface Accepted {
@@ -39,9 +40,9 @@ export function requireJsonBody(req: IncomingMessage): void {
 /** The header is absent before revision 2025-06-18; where it stands it must name a revision we speak. */
 export function requireKnownRevision(req: IncomingMessage): void {
   const revision = req.headers['mcp-protocol-version'];
-  if (revision === undefined || SUPPORTED_REVISIONS.includes(String(revision))) return;
+  if (revision === undefined || HANDSHAKE_REVISIONS.includes(String(revision))) return;
   throw new EdgeError(
     400,
-    `Bad Request: Unsupported protocol version (supported versions: ${SUPPORTED_REVISIONS.join(', ')})`,
+    `Bad Request: Unsupported protocol version (supported versions: ${HANDSHAKE_REVISIONS.join(', ')})`,
   );
 }

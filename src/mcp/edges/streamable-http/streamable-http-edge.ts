@@ -2,7 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppError } from '../../../errors/app-error.js';
 import type { Channel } from '../../channels/channel.js';
 import { RPC } from '../../jsonrpc/json-rpc.js';
+import { eraOf } from '../../modern/era.js';
+import { isModernHeader } from '../../modern/modern-checks.js';
 import { SessionDirectory, type SessionOwner } from '../../sessions/session-directory.js';
+import type { StatelessHttpEdge } from '../stateless-http/stateless-http-edge.js';
 import type { Upstream } from '../upstream.js';
 import { readMessages } from '../http/body.js';
 import { EdgeError, sendEmpty, sendError } from '../http/http-reply.js';
@@ -24,9 +27,10 @@ import { SseConnection } from '../http/sse-connection.js';
 export class StreamableHttpEdge {
   private readonly memory = new MessageMemory();
 
-  /** @param onFault gets what should not have happened, for the log */
+  /** @param stateless takes what turns out to be of the modern era; @param onFault gets what should not have happened, for the log */
   constructor(
     private readonly sessions: SessionDirectory<HttpSession>,
+    private readonly stateless: StatelessHttpEdge,
     private readonly onFault: (error: unknown) => void,
   ) {}
 
@@ -35,9 +39,10 @@ export class StreamableHttpEdge {
     try {
       if (!(await awaitTurn(req, res))) return;
       if (req.method === 'POST') await this.postWithin(req, res, upstream);
+      else if (isModernHeader(req.headers)) throw notAllowed('POST');
       else if (req.method === 'GET') this.listen(req, res, upstream);
       else if (req.method === 'DELETE') await this.end(req, res, upstream);
-      else throw new EdgeError(405, 'Method Not Allowed', RPC.serverError, { allow: 'GET, POST, DELETE' });
+      else throw notAllowed('GET, POST, DELETE');
     } catch (error) {
       const known = error instanceof EdgeError || error instanceof AppError;
       // What fails because the client left is no fault.
@@ -64,11 +69,15 @@ export class StreamableHttpEdge {
     const accepted = acceptedTypes(req);
     requireAnswerable(accepted);
     requireJsonBody(req);
-    requireKnownRevision(req);
     // Before the body, so that nobody uploads megabytes to a session that does not exist.
-    const present =
-      req.headers['mcp-session-id'] === undefined ? undefined : this.require(req, upstream.owner);
-    const { batch, messages } = await readMessages(req, upstream.maxMessageBytes, memory);
+    const present = isOfSession(req) ? this.require(req, upstream.owner) : undefined;
+    const body = await readMessages(req, upstream.maxMessageBytes, memory);
+    if (eraOf(req.headers, body) === 'modern') {
+      await this.stateless.post(req, res, upstream, body.messages[0]);
+      return;
+    }
+    requireKnownRevision(req);
+    const { batch, messages } = body;
     const initialize = messages.find(
       (message) => message.kind === 'request' && message.method === 'initialize',
     );
@@ -170,6 +179,15 @@ export class StreamableHttpEdge {
     if (!session) throw new EdgeError(404, 'Session not found', RPC.sessionNotFound);
     return session;
   }
+}
+
+function notAllowed(allow: string): EdgeError {
+  return new EdgeError(405, 'Method Not Allowed', RPC.serverError, { allow });
+}
+
+/** Requests of the modern era have no session, whatever their headers say. */
+function isOfSession(req: IncomingMessage): boolean {
+  return req.headers['mcp-session-id'] !== undefined && !isModernHeader(req.headers);
 }
 
 /** For messages that have no answer. */

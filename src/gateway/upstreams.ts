@@ -1,0 +1,96 @@
+import { Injectable } from '@nestjs/common';
+import { Config } from '../config/config.js';
+import { Activity } from '../deployments/activity.js';
+import type { DeploymentRow } from '../deployments/deployment.table.js';
+import { DeploymentWaits } from '../deployments/deployment-waits.js';
+import { Reconciler } from '../deployments/reconciler.js';
+import { AppError } from '../errors/app-error.js';
+import type { Channel } from '../mcp/channels/channel.js';
+import type { Upstream } from '../mcp/edges/upstream.js';
+import type { ModernChannel } from '../mcp/modern/modern-upstream.js';
+import { Eras } from './eras.js';
+import { ProcessPool } from './process-pool.js';
+
+const FAILED_RETRY_SECONDS = 30;
+const GONE_RETRY_SECONDS = 5;
+
+/** What the edges need of a deployment: conversations with its server in the era of the client. */
+@Injectable()
+export class Upstreams {
+  constructor(
+    private readonly config: Config,
+    private readonly waits: DeploymentWaits,
+    private readonly reconciler: Reconciler,
+    private readonly activity: Activity,
+    private readonly processes: ProcessPool,
+    private readonly eras: Eras,
+  ) {}
+
+  of(row: DeploymentRow, principal: string): Upstream {
+    return {
+      owner: { deploymentId: row.id, principal },
+      maxSessions: row.maxSessions,
+      maxMessageBytes: this.config.maxMessageBytes,
+      handshakeMs: row.startTimeoutSeconds * 1000,
+      openChannel: (signal) => this.openHandshake(row, signal),
+      modern: {
+        isNative: (signal) => this.isNative(row, signal),
+        open: (native, signal) => this.openModern(row, principal, native, signal),
+      },
+      onOpened: () => this.processes.fill(row),
+      lease: () => this.activity.begin(row.id),
+    };
+  }
+
+  private async isNative(row: DeploymentRow, signal: AbortSignal): Promise<boolean> {
+    const ready = await this.ready(row, signal);
+    return this.guarded(ready, () => this.eras.speaks('modern', ready, Date.now()));
+  }
+
+  private async openHandshake(row: DeploymentRow, signal: AbortSignal): Promise<Channel> {
+    const ready = await this.ready(row, signal);
+    return this.guarded(ready, () => this.processes.take(ready, signal));
+  }
+
+  private async openModern(
+    row: DeploymentRow,
+    _principal: string,
+    native: boolean,
+    signal: AbortSignal,
+  ): Promise<ModernChannel> {
+    const ready = await this.ready(row, signal);
+    const channel = await this.guarded(ready, () => this.processes.take(ready, signal));
+    if (native) return { channel, parked: undefined };
+    throw new AppError('internal_error');
+  }
+
+  /** Waits for a deployment that is starting. */
+  private async ready(row: DeploymentRow, signal: AbortSignal): Promise<DeploymentRow> {
+    if (row.status === 'running') return row;
+    const ready = await this.waits.untilSettled(row.id, row.startTimeoutSeconds * 1000, signal);
+    if (ready.status === 'failed') throw failed(ready);
+    return ready;
+  }
+
+  /** A deployment whose sandbox turns out to be gone is brought back. */
+  private async guarded<T>(row: DeploymentRow, open: () => Promise<T>): Promise<T> {
+    try {
+      return await open();
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'sandbox_gone') throw error;
+      this.reconciler.request(row.id);
+      throw new AppError('deployment_not_ready', {
+        detail: 'its sandbox is gone and is started again',
+        retryAfterSeconds: GONE_RETRY_SECONDS,
+        cause: error,
+      });
+    }
+  }
+}
+
+export function failed(row: DeploymentRow): AppError {
+  return new AppError('deployment_failed', {
+    detail: row.reasonMessage,
+    retryAfterSeconds: FAILED_RETRY_SECONDS,
+  });
+}

@@ -1,0 +1,75 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { AppError } from '../../../errors/app-error.js';
+import type { Envelope } from '../../jsonrpc/envelope.js';
+import { checkModernRequest } from '../../modern/modern-checks.js';
+import { MODERN_REVISIONS, type ModernRequest } from '../../modern/modern-request.js';
+import type { WarmServers } from '../../modern/warm-servers.js';
+import { EdgeError, sendEmpty, sendError } from '../http/http-reply.js';
+import { acceptedTypes, HANDSHAKE_REVISIONS } from '../streamable-http/request-checks.js';
+import type { Upstream } from '../upstream.js';
+import { StatelessReply } from './stateless-reply.js';
+
+const LISTEN = 'subscriptions/listen';
+/** All that this endpoint answers to, whatever the server behind it speaks. */
+const SUPPORTED = [...MODERN_REVISIONS, ...HANDSHAKE_REVISIONS.toReversed()];
+
+/** The Streamable HTTP transport of revision 2026-07-28: each POST is a request that stands for itself. */
+export class StatelessHttpEdge {
+  constructor(private readonly servers: WarmServers) {}
+
+  /** Answer a POST of the modern era whose body is read. Throws only what is a fault. */
+  async post(
+    req: IncomingMessage,
+    res: ServerResponse,
+    upstream: Upstream,
+    message: Envelope | undefined,
+  ): Promise<void> {
+    // The revision defines no notifications of clients over HTTP, so there is nothing to do with one.
+    if (message?.kind !== 'request') {
+      sendEmpty(res, 202);
+      return;
+    }
+    try {
+      const request = checkModernRequest(message, req.headers, SUPPORTED);
+      await this.answer(req, res, upstream, request);
+    } catch (error) {
+      if (!(error instanceof EdgeError) && !(error instanceof AppError)) throw error;
+      sendError(res, error, message.rawId);
+    }
+  }
+
+  private async answer(
+    req: IncomingMessage,
+    res: ServerResponse,
+    upstream: Upstream,
+    request: ModernRequest,
+  ): Promise<void> {
+    const isListening = request.message.method === LISTEN;
+    const accepted = acceptedTypes(req);
+    if (isListening && !accepted.sse) {
+      throw new EdgeError(406, `Not Acceptable: ${LISTEN} is answered by text/event-stream only`);
+    }
+    const gone = new AbortController();
+    const leave = (): void => gone.abort(new EdgeError(499, 'The client has left'));
+    res.once('close', leave);
+    // An open subscription is no work in flight.
+    const release = isListening ? undefined : upstream.lease();
+    try {
+      const reply = new StatelessReply(res, accepted);
+      gone.signal.addEventListener('abort', () => reply.stop(), { once: true });
+      try {
+        const relayed = await this.servers.request(request, reply, upstream, req.headers, gone.signal);
+        // A client that leaves cancels (revision 2026-07-28, basic/transports).
+        if (gone.signal.aborted) relayed.cancel();
+        else gone.signal.addEventListener('abort', () => relayed.cancel(), { once: true });
+        await relayed.sent;
+      } catch (error) {
+        reply.stop();
+        throw error;
+      }
+    } finally {
+      if (res.closed || res.writableEnded) release?.();
+      else res.once('close', () => release?.());
+    }
+  }
+}

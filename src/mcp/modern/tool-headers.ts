@@ -1,0 +1,67 @@
+import { rawMembers, type Response, stringIn } from '../jsonrpc/envelope.js';
+import { scanArray, scanObject, type TextRange } from '../jsonrpc/json-scanner.js';
+import { META, MODERN_REVISIONS } from './modern-request.js';
+import type { ModernServer } from './modern-server.js';
+import { type ParamHeader, paramHeadersIn } from './param-headers.js';
+
+const FRESH_MS = 60_000;
+const LIST_MS = 10_000;
+const MAX_PAGES = 50;
+/** Of one tool's schema that declares headers. */
+const MAX_SCHEMA_CHARS = 262_144;
+const NONE: readonly ParamHeader[] = [];
+const ENVELOPE = {
+  [META.protocolVersion]: MODERN_REVISIONS[0],
+  [META.clientCapabilities]: {},
+};
+
+/** Which arguments of a server's tools clients have to repeat in headers. Learnt from the server, and again every minute. */
+export class ToolHeaders {
+  private learnt: Promise<Map<string, ParamHeader[]>> | undefined;
+  private learntAt = 0;
+
+  async of(tool: string, server: ModernServer, now: number): Promise<readonly ParamHeader[]> {
+    if (!this.learnt || now - this.learntAt > FRESH_MS) {
+      this.learntAt = now;
+      this.learnt = learn(server);
+    }
+    return (await this.learnt).get(tool) ?? NONE;
+  }
+}
+
+/** Never rejects: a server that cannot list its tools declares nothing. */
+async function learn(server: ModernServer): Promise<Map<string, ParamHeader[]>> {
+  const found = new Map<string, ParamHeader[]>();
+  const signal = AbortSignal.timeout(LIST_MS);
+  let cursor: string | undefined;
+  for (let page = 0; page < MAX_PAGES; page++) {
+    const params = { _meta: ENVELOPE, ...(cursor !== undefined && { cursor }) };
+    const answer = await server.ask('tools/list', params, signal);
+    if (!answer) break;
+    collect(answer, found);
+    const next = stringIn(rawMembers(answer, answer.result, ['nextCursor']).nextCursor);
+    if (next === undefined || next === cursor) break;
+    cursor = next;
+  }
+  return found;
+}
+
+function collect(answer: Response, found: Map<string, ParamHeader[]>): void {
+  const { text, result } = answer;
+  // Nearly all servers declare none, and what they say need not be read then.
+  if (!result || !text.includes('x-mcp-header')) return;
+  const tools = scanObject(text, result.start, ['tools']).members.tools;
+  for (const tool of (tools && scanArray(text, tools.start)?.elements) ?? []) {
+    const { name, inputSchema } = scanObject(text, tool.start, ['name', 'inputSchema']).members;
+    const schema = inputSchema && cut(text, inputSchema);
+    if (!name || schema === undefined || !schema.includes('x-mcp-header')) continue;
+    if (schema.length > MAX_SCHEMA_CHARS) continue;
+    const declared = paramHeadersIn(JSON.parse(schema));
+    const key = stringIn(cut(text, name));
+    if (key !== undefined && declared.length > 0) found.set(key, declared);
+  }
+}
+
+function cut(text: string, { start, end }: TextRange): string {
+  return text.slice(start, end);
+}

@@ -1,0 +1,63 @@
+import type { ModernServer } from './modern-server.js';
+import type { ModernRequest } from './modern-request.js';
+import type { ParkedCalls } from './modern-upstream.js';
+import { ToolHeaders } from './tool-headers.js';
+
+/** A server process that is kept for a principal's requests. */
+export class WarmServer {
+  readonly toolHeaders = new ToolHeaders();
+  server: ModernServer | undefined;
+  parked: ParkedCalls | undefined;
+  /** Settles when `server` is there; rejects with the reason why it is not. */
+  opening: Promise<ModernServer> | undefined;
+  idleTimer: NodeJS.Timeout | undefined;
+  /** Requests that it has to answer. */
+  uses = 0;
+  private calls = 0;
+  private isTaken = false;
+
+  /** @param id its place in the session directory */
+  constructor(
+    readonly id: string,
+    readonly native: boolean,
+  ) {}
+
+  get inFlight(): number {
+    return this.uses + (this.parked?.parkedCalls ?? 0);
+  }
+
+  /**
+   * Whether it can take a request such that what the server says without naming a request has one possible origin: log
+   * messages always, and the questions of a translated server, which then serves one call that can be asked at a time.
+   */
+  hasRoomFor(request: ModernRequest): boolean {
+    if (!request.isCall) return true;
+    const isBusy = this.isTaken || (this.parked?.parkedCalls ?? 0) > 0;
+    if (this.wantsAlone(request)) return !isBusy && this.calls === 0;
+    return this.native || !isBusy;
+  }
+
+  holds(requestState: string): boolean {
+    return this.parked?.holds(requestState) ?? false;
+  }
+
+  /** Take a request; call the result, once or more often, when it is answered or given up. */
+  use(request: ModernRequest): () => void {
+    const isAlone = request.isCall && this.wantsAlone(request);
+    this.uses++;
+    if (request.isCall && !this.native) this.calls++;
+    if (isAlone) this.isTaken = true;
+    let isOpen = true;
+    return () => {
+      if (!isOpen) return;
+      isOpen = false;
+      this.uses--;
+      if (request.isCall && !this.native) this.calls--;
+      if (isAlone) this.isTaken = false;
+    };
+  }
+
+  private wantsAlone({ canBeAsked, logLevel }: ModernRequest): boolean {
+    return logLevel !== undefined || (canBeAsked && !this.native);
+  }
+}

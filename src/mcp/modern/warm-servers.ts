@@ -1,0 +1,163 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Upstream } from '../edges/upstream.js';
+import { RPC } from '../jsonrpc/json-rpc.js';
+import type { Outlet } from '../sessions/outlet.js';
+import { type Closable, SessionDirectory } from '../sessions/session-directory.js';
+import { ModernError } from './modern-error.js';
+import type { ModernRequest } from './modern-request.js';
+import { ModernServer, type Relayed } from './modern-server.js';
+import { requireParamHeaders } from './param-headers.js';
+import { WarmServer } from './warm-server.js';
+
+/** A principal's first server stays warm for so long, those that were added for a rush for less. */
+const IDLE_MS = 600_000;
+const EXTRA_IDLE_MS = 30_000;
+
+/**
+ * The server processes that answer requests of the modern era, which has no sessions: they are kept per deployment and
+ * principal, one as a rule, more where calls at once could not be told apart in one. Each counts as a session.
+ */
+export class WarmServers {
+  private readonly servers = new Map<string, WarmServer[]>();
+
+  constructor(
+    private readonly sessions: SessionDirectory<Closable>,
+    private readonly now: () => number,
+  ) {}
+
+  /**
+   * Relay a request; the outlet gets its notifications and exactly one answer. Throws `AppError` and `ModernError` where
+   * no server could be asked. `headers`: of the request, where its transport has some.
+   */
+  async request(
+    request: ModernRequest,
+    outlet: Outlet,
+    upstream: Upstream,
+    headers: IncomingHttpHeaders | undefined,
+    signal: AbortSignal,
+  ): Promise<Relayed> {
+    const native = await upstream.modern.isNative(signal);
+    const warm = this.serverFor(request, upstream, native);
+    const release = this.use(warm, request, upstream);
+    try {
+      const server = await (warm.opening ?? this.open(warm, upstream));
+      if (headers && request.message.method === 'tools/call' && request.name !== undefined) {
+        const declared = await warm.toolHeaders.of(request.name, server, this.now());
+        const { text } = request.message;
+        const range = request.arguments;
+        requireParamHeaders(declared, headers, range && text.slice(range.start, range.end));
+      }
+      signal.throwIfAborted();
+      const { cancel, sent } = server.request(request, releasingOutlet(outlet, release));
+      const giveUp = (): void => {
+        cancel();
+        release();
+      };
+      return { cancel: giveUp, sent };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** Finds one, or takes a place for a new one; throws `session_limit`. */
+  private serverFor(request: ModernRequest, upstream: Upstream, native: boolean): WarmServer {
+    const key = keyOf(upstream);
+    const known = this.servers.get(key) ?? [];
+    const { requestState } = request;
+    if (!native && requestState !== undefined) {
+      const holder = known.find((warm) => warm.holds(requestState));
+      if (holder) return holder;
+      throw new ModernError(
+        200,
+        RPC.invalidParams,
+        'Invalid params: requestState is not valid, or no longer',
+      );
+    }
+    const found = known.find((warm) => warm.native === native && warm.hasRoomFor(request));
+    if (found) return found;
+    this.sessions.reserve(upstream.owner.deploymentId, upstream.maxSessions);
+    const warm = new WarmServer(SessionDirectory.newId(), native);
+    this.sessions.add(warm.id, upstream.owner, {
+      get inFlight() {
+        return warm.inFlight;
+      },
+      close: () => this.close(key, warm),
+    });
+    this.servers.set(key, [...known, warm]);
+    return warm;
+  }
+
+  /** Not ended by the leaving of the client that came first: others may wait for it. Its deadlines are the upstream's. */
+  private open(warm: WarmServer, upstream: Upstream): Promise<ModernServer> {
+    const key = keyOf(upstream);
+    const opening = (async () => {
+      try {
+        const { channel, parked } = await upstream.modern.open(warm.native, new AbortController().signal);
+        warm.parked = parked;
+        warm.server = new ModernServer(channel, () => this.forget(key, warm));
+        upstream.onOpened();
+        return warm.server;
+      } catch (error) {
+        this.forget(key, warm);
+        throw error;
+      }
+    })();
+    warm.opening = opening;
+    return opening;
+  }
+
+  private use(warm: WarmServer, request: ModernRequest, upstream: Upstream): () => void {
+    const release = warm.use(request);
+    return () => {
+      release();
+      this.sessions.touch(warm.id);
+      if (warm.uses === 0) this.closeWhenIdle(keyOf(upstream), warm);
+    };
+  }
+
+  private closeWhenIdle(key: string, warm: WarmServer): void {
+    const isFirst = this.servers.get(key)?.[0] === warm;
+    clearTimeout(warm.idleTimer);
+    warm.idleTimer = setTimeout(
+      () => {
+        if (warm.uses > 0) return;
+        // A parked call has its own, shorter deadline.
+        if (warm.inFlight > 0) this.closeWhenIdle(key, warm);
+        else void this.close(key, warm);
+      },
+      isFirst ? IDLE_MS : EXTRA_IDLE_MS,
+    ).unref();
+  }
+
+  /** Never rejects. */
+  private async close(key: string, warm: WarmServer): Promise<void> {
+    this.forget(key, warm);
+    const server = warm.server ?? (await warm.opening?.catch(() => undefined));
+    await server?.close();
+  }
+
+  private forget(key: string, warm: WarmServer): void {
+    clearTimeout(warm.idleTimer);
+    this.sessions.remove(warm.id);
+    const left = (this.servers.get(key) ?? []).filter((other) => other !== warm);
+    if (left.length > 0) this.servers.set(key, left);
+    else this.servers.delete(key);
+  }
+}
+
+function keyOf({ owner }: Upstream): string {
+  return `${owner.deploymentId} ${owner.principal}`;
+}
+
+function releasingOutlet(outlet: Outlet, release: () => void): Outlet {
+  return {
+    get open() {
+      return outlet.open;
+    },
+    deliver(text, last) {
+      if (last) release();
+      return outlet.deliver(text, last);
+    },
+  };
+}
