@@ -7,6 +7,7 @@ const owner = { deploymentId: 'dp_a', principal: 'key_1' };
 
 class FakeSession {
   inFlight = 0;
+  connected = false;
   closed = 0;
   close(): Promise<void> {
     this.closed++;
@@ -40,6 +41,14 @@ describe('SessionDirectory', () => {
     expect(sessions.find('s', { ...owner, principal: 'key_2' })).toBeUndefined();
     expect(sessions.find('s', { ...owner, deploymentId: 'dp_b' })).toBeUndefined();
     expect(sessions.find('__proto__', owner)).toBeUndefined();
+  });
+
+  it('finds a session for its own edge and for no other', () => {
+    class OtherSession extends FakeSession {}
+    const { sessions, open } = start();
+    const session = open('s');
+    expect(sessions.find('s', owner, FakeSession)).toBe(session);
+    expect(sessions.find('s', owner, OtherSession)).toBeUndefined();
   });
 
   it('counts places of sessions that are open or being opened, per deployment', () => {
@@ -84,6 +93,19 @@ describe('SessionDirectory', () => {
     expect(() => open('b')).toThrow('maxSessions');
     clock.now += 10 * MINUTE;
     expect(() => open('b')).not.toThrow();
+  });
+
+  it('never gives away a session whose client is connected, and never lets it expire', async () => {
+    const { clock, sessions, open } = start(1);
+    const session = open('a');
+    session.connected = true;
+    clock.now += 2 * DAY;
+    expect(() => open('b')).toThrow('maxSessions');
+    await sessions.expire();
+    expect(session.closed).toBe(0);
+    session.connected = false;
+    expect(() => open('b')).not.toThrow();
+    expect(session.closed).toBe(1);
   });
 
   it('closes what nobody has used for a day, but nothing at work', async () => {

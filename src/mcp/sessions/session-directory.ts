@@ -11,8 +11,13 @@ export interface SessionOwner {
 export interface Closable {
   /** Client requests that wait for an answer. */
   readonly inFlight: number;
+  /** True while a connection of its client is the session: then it is in use, however little is said. */
+  readonly connected?: boolean;
   close(): Promise<void>;
 }
+
+/** The class of an edge's sessions. */
+type SessionKind<T> = abstract new (...args: never[]) => T;
 
 interface Entry<S> {
   owner: SessionOwner;
@@ -25,7 +30,7 @@ const REPLACEABLE_AFTER_MS = 10 * 60_000;
 const EXPIRES_AFTER_MS = 24 * 3_600_000;
 
 /** All live sessions by id, with the limit of each deployment. */
-export class SessionDirectory<S extends Closable> {
+export class SessionDirectory<S extends Closable = Closable> {
   private readonly entries = new Map<string, Entry<S>>();
   /** Sessions that hold a place per deployment: open ones and those being opened. */
   private readonly places = new Map<string, number>();
@@ -37,13 +42,19 @@ export class SessionDirectory<S extends Closable> {
     return randomBytes(32).toString('base64url');
   }
 
-  /** The session if it is the owner's; using it keeps it alive. */
-  find(id: string, owner: SessionOwner): S | undefined {
+  /**
+   * The session if it is the owner's, and of this kind: a session of one edge does not exist on another. Using it keeps
+   * it alive.
+   */
+  find(id: string, owner: SessionOwner): S | undefined;
+  find<T extends S>(id: string, owner: SessionOwner, kind: SessionKind<T>): T | undefined;
+  find(id: string, owner: SessionOwner, kind?: SessionKind<S>): S | undefined {
     const entry = this.entries.get(id);
     if (
       !entry ||
       entry.owner.deploymentId !== owner.deploymentId ||
-      entry.owner.principal !== owner.principal
+      entry.owner.principal !== owner.principal ||
+      (kind && !(entry.session instanceof kind))
     ) {
       return undefined;
     }
@@ -92,7 +103,7 @@ export class SessionDirectory<S extends Closable> {
   /** Close what nobody has used for a day. */
   async expire(): Promise<void> {
     const before = this.now() - EXPIRES_AFTER_MS;
-    await this.closeWhere((entry) => entry.lastUsedAt < before && entry.session.inFlight === 0);
+    await this.closeWhere((entry) => entry.lastUsedAt < before && isIdle(entry.session));
   }
 
   /** Open sessions, and those being opened. */
@@ -108,11 +119,11 @@ export class SessionDirectory<S extends Closable> {
 
   private replaceIdle(deploymentId: string, limit: number): void {
     const idle = [...this.entries]
-      .filter(([, { owner, session }]) => owner.deploymentId === deploymentId && session.inFlight === 0)
+      .filter(([, { owner, session }]) => owner.deploymentId === deploymentId && isIdle(session))
       .sort(([, a], [, b]) => a.lastUsedAt - b.lastUsedAt)[0];
     if (!idle || idle[1].lastUsedAt > this.now() - REPLACEABLE_AFTER_MS) {
       throw new AppError('session_limit', {
-        detail: `all ${limit} are in use; end one with DELETE, or raise maxSessions`,
+        detail: `all ${limit} are in use; end one, or raise maxSessions`,
         retryAfterSeconds: 10,
       });
     }
@@ -120,4 +131,8 @@ export class SessionDirectory<S extends Closable> {
     // Closing has its own deadlines and never rejects; the new session need not wait for it.
     void idle[1].session.close();
   }
+}
+
+function isIdle(session: Closable): boolean {
+  return session.inFlight === 0 && session.connected !== true;
 }
