@@ -117,8 +117,9 @@ export class WarmServers {
   }
 
   private closeWhenIdle(key: string, warm: WarmServer): void {
-    const isFirst = this.servers.get(key)?.[0] === warm;
     clearTimeout(warm.idleTimer);
+    const place = this.servers.get(key)?.indexOf(warm) ?? -1;
+    if (place < 0) return;
     warm.idleTimer = setTimeout(
       () => {
         if (warm.uses > 0) return;
@@ -126,7 +127,7 @@ export class WarmServers {
         if (warm.inFlight > 0) this.closeWhenIdle(key, warm);
         else void this.close(key, warm);
       },
-      isFirst ? IDLE_MS : EXTRA_IDLE_MS,
+      place === 0 ? IDLE_MS : EXTRA_IDLE_MS,
     ).unref();
   }
 

@@ -50,26 +50,20 @@ export class StatelessHttpEdge {
       throw new EdgeError(406, `Not Acceptable: ${LISTEN} is answered by text/event-stream only`);
     }
     const gone = new AbortController();
-    const leave = (): void => gone.abort(new EdgeError(499, 'The client has left'));
-    res.once('close', leave);
+    res.once('close', () => gone.abort(new EdgeError(499, 'The client has left')));
     // An open subscription is no work in flight.
-    const release = isListening ? undefined : upstream.lease();
+    if (!isListening) res.once('close', upstream.lease());
+    const reply = new StatelessReply(res, accepted);
+    gone.signal.addEventListener('abort', () => reply.stop(), { once: true });
     try {
-      const reply = new StatelessReply(res, accepted);
-      gone.signal.addEventListener('abort', () => reply.stop(), { once: true });
-      try {
-        const relayed = await this.servers.request(request, reply, upstream, req.headers, gone.signal);
-        // A client that leaves cancels (revision 2026-07-28, basic/transports).
-        if (gone.signal.aborted) relayed.cancel();
-        else gone.signal.addEventListener('abort', () => relayed.cancel(), { once: true });
-        await relayed.sent;
-      } catch (error) {
-        reply.stop();
-        throw error;
-      }
-    } finally {
-      if (res.closed || res.writableEnded) release?.();
-      else res.once('close', () => release?.());
+      const relayed = await this.servers.request(request, reply, upstream, req.headers, gone.signal);
+      // A client that leaves cancels (revision 2026-07-28, basic/transports).
+      if (gone.signal.aborted) relayed.cancel();
+      else gone.signal.addEventListener('abort', () => relayed.cancel(), { once: true });
+      await relayed.sent;
+    } catch (error) {
+      reply.stop();
+      throw error;
     }
   }
 }
