@@ -29,10 +29,11 @@ export function endpointComplaint(value: unknown, type: unknown): string | undef
   return fits ? undefined : EXPECTED;
 }
 
-/** Port and path (with the query) of an endpoint that was accepted. */
-export function parseEndpoint(endpoint: string): { port: number; path: string } {
+/** The parts of an endpoint that was accepted: `localhost:3000`, the port, and the path with the query. */
+export function parseEndpoint(endpoint: string): { host: string; port: number; path: string } {
   const match = ENDPOINT.exec(endpoint);
   if (!match) throw new TypeError('not an endpoint');
   const [, port, path = '/', query = ''] = match;
-  return { port: port === undefined ? DEFAULT_PORT : Number(port), path: `${path}${query}` };
+  const { host } = new URL(endpoint);
+  return { host, port: port === undefined ? DEFAULT_PORT : Number(port), path: `${path}${query}` };
 }

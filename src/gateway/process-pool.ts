@@ -2,23 +2,33 @@ import { Injectable, Logger } from '@nestjs/common';
 import { Config } from '../config/config.js';
 import { SandboxRuntime } from '../containers/sandbox-runtime.js';
 import type { DeploymentRow } from '../deployments/deployment.table.js';
+import { isHttpType } from '../deployments/endpoint.js';
+import type { Channel } from '../mcp/channels/channel.js';
 import { StdioChannel } from '../mcp/channels/stdio-channel.js';
+import { HttpServers } from './http-servers.js';
 
 const SPAWN_MS = 30_000;
 
-/** Server processes: started on demand, with some spare ones booted ahead so that opening a session is instant. */
+/**
+ * Conversations with servers of any kind. Those on stdio get a process each, started on demand, with some spare ones
+ * booted ahead so that opening a session is instant; those that speak HTTP share the one process of their deployment.
+ */
 @Injectable()
 export class ProcessPool {
   private readonly logger = new Logger(ProcessPool.name);
-  private readonly spares = new Map<string, Promise<StdioChannel | undefined>[]>();
+  private readonly spares = new Map<string, Promise<Channel | undefined>[]>();
 
   constructor(
     private readonly config: Config,
     private readonly runtime: SandboxRuntime,
+    private readonly httpServers: HttpServers,
   ) {}
 
-  /** A server process that nobody has spoken to: the oldest spare, or a new one. Throws `sandbox_gone` and the like. */
-  async take(row: DeploymentRow, signal: AbortSignal): Promise<StdioChannel> {
+  /**
+   * A conversation that nobody has begun: with the oldest spare process or a new one, or with the deployment's HTTP
+   * server. Throws `sandbox_gone` and the like.
+   */
+  async take(row: DeploymentRow, signal: AbortSignal): Promise<Channel> {
     const spares = this.spares.get(row.id);
     for (let spare = spares?.shift(); spare; spare = spares?.shift()) {
       const channel = await spare;
@@ -27,34 +37,39 @@ export class ProcessPool {
     return this.spawn(row, signal);
   }
 
-  /** A server process of its own for one conversation, never a spare. */
-  async spawn(row: DeploymentRow, signal: AbortSignal): Promise<StdioChannel> {
+  /** As `take`, but never with a spare. */
+  async spawn(row: DeploymentRow, signal: AbortSignal): Promise<Channel> {
+    if (isHttpType(row.transport)) return this.httpServers.open(row, signal);
     const spec = row.args === null ? { env: row.env } : { args: row.args, env: row.env };
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(SPAWN_MS)]);
     const process = await this.runtime.spawn(row.id, spec, deadline);
     return new StdioChannel(process, this.config.maxMessageBytes);
   }
 
-  /** Start the spares that are missing. Returns at once; a spare that cannot be started is no spare. */
+  /** Start the spares that are missing, or the HTTP server. Returns at once; a spare that cannot be started is no spare. */
   fill(row: DeploymentRow): void {
+    if (isHttpType(row.transport)) {
+      this.httpServers.warm(row);
+      return;
+    }
     const spares = this.spares.get(row.id) ?? [];
     this.spares.set(row.id, spares);
     while (spares.length < row.warmProcesses) spares.push(this.spawnSpare(row));
   }
 
-  /** End the spares of a deployment. */
+  /** End the spares of a deployment, and its HTTP server. */
   async drain(deploymentId: string): Promise<void> {
     const spares = this.spares.get(deploymentId) ?? [];
     this.spares.delete(deploymentId);
-    const channels = await Promise.all(spares);
-    await Promise.all(channels.map(async (channel) => channel?.close()));
+    const ending = spares.map(async (spare) => (await spare)?.close());
+    await Promise.all([...ending, this.httpServers.stop(deploymentId)]);
   }
 
   async drainAll(): Promise<void> {
-    await Promise.all([...this.spares.keys()].map((id) => this.drain(id)));
+    await Promise.all([...[...this.spares.keys()].map((id) => this.drain(id)), this.httpServers.stopAll()]);
   }
 
-  private async spawnSpare(row: DeploymentRow): Promise<StdioChannel | undefined> {
+  private async spawnSpare(row: DeploymentRow): Promise<Channel | undefined> {
     try {
       return await this.spawn(row, new AbortController().signal);
     } catch (error) {
