@@ -1,0 +1,173 @@
+import type { Channel, ChannelClosed } from '../../channels/channel.js';
+import type { Envelope, ParsedBody, Request } from '../../jsonrpc/envelope.js';
+import { InvalidMessageError } from '../../jsonrpc/invalid-message.error.js';
+import { errorText, RPC } from '../../jsonrpc/json-rpc.js';
+import type { Outlet } from '../../sessions/outlet.js';
+import { Session } from '../../sessions/session.js';
+import type { Closable } from '../../sessions/session-directory.js';
+import type { Upstream } from '../upstream.js';
+import type { ClientConnection, ConnectionEnd } from './client-connection.js';
+
+/** The part of an upstream that conversations of the handshake era need. */
+export type ConnectionUpstream = Omit<Upstream, 'modern'>;
+
+/** For the client to send `initialize`; enough for a person who types it. */
+const INITIALIZE_MS = 60_000;
+
+/** A session that is one connection of its client: everything the server says goes there, and they end together. */
+export class ConnectionSession implements Closable {
+  private readonly session: Session;
+  /** For what belongs to no request. */
+  private readonly ambient: Outlet;
+  private ending: ConnectionEnd | undefined;
+  private over = false;
+  private initialized = false;
+  private deadline: NodeJS.Timeout | undefined;
+  /** A request of the client has been told why the session is over. */
+  private told = false;
+
+  /** @param onClosed called once, when the channel is closed, which may be at once */
+  constructor(
+    private readonly channel: Channel,
+    private readonly connection: ClientConnection,
+    private readonly upstream: ConnectionUpstream,
+    private readonly onClosed: () => void,
+  ) {
+    this.ambient = {
+      get open() {
+        return connection.open;
+      },
+      deliver: (text) => connection.send(text),
+    };
+    this.startDeadline(INITIALIZE_MS, () => {
+      const message = `The client did not send initialize within ${INITIALIZE_MS / 1000} s`;
+      this.end({ cause: 'policy', message });
+    });
+    this.session = new Session(channel, this.ambient, (why) => this.finish(why));
+  }
+
+  get inFlight(): number {
+    return this.session.inFlight;
+  }
+
+  get connected(): boolean {
+    return this.connection.open;
+  }
+
+  /** True when the channel is closed. */
+  get closed(): boolean {
+    return this.over;
+  }
+
+  /**
+   * Relay what the client sent. A promise asks it to wait until the server has read enough. Throws
+   * `InvalidMessageError`, at once, for what cannot be relayed and is no request that could be answered with an error.
+   */
+  receive({ batch, messages }: ParsedBody): Promise<void> | undefined {
+    // Batches exist in one revision only.
+    if (batch && this.session.protocolVersion !== '2025-03-26') {
+      throw new InvalidMessageError('this revision has no batches');
+    }
+    const [first] = messages;
+    return first && messages.length === 1 ? this.relay(first) : this.relayAll(messages);
+  }
+
+  /** The client is gone. */
+  leave(): void {
+    this.end({ cause: 'completed', message: 'The client has left' });
+  }
+
+  /** End the server process, because the deployment or the service stops. Like `Session.close`. */
+  close(): Promise<void> {
+    this.ending ??= { cause: 'going_away', message: 'The deployment has stopped, or the service does' };
+    return this.session.close();
+  }
+
+  private async relayAll(messages: Envelope[]): Promise<void> {
+    for (const message of messages) await this.relay(message);
+  }
+
+  private relay(message: Envelope): Promise<void> | undefined {
+    if (message.kind === 'request') return this.request(message);
+    if (!this.initialized) throw new InvalidMessageError('initialize must come first');
+    return this.session.fromClient(message, this.ambient);
+  }
+
+  private request(message: Request): Promise<void> | undefined {
+    const isInitialize = message.method === 'initialize';
+    const refusal = this.refusalOf(message, isInitialize);
+    if (refusal !== undefined) {
+      const error = { code: RPC.invalidRequest, message: `Invalid Request: ${refusal}` };
+      return this.connection.send(errorText(message.rawId, error));
+    }
+    if (isInitialize) this.awaitHandshake();
+    const release = this.upstream.lease();
+    const outlet = this.outletFor(() => {
+      release();
+      if (isInitialize) this.handshakeAnswered();
+    });
+    return this.session.fromClient(message, outlet);
+  }
+
+  private refusalOf(message: Request, isInitialize: boolean): string | undefined {
+    if (isInitialize) return this.initialized ? 'the session is already initialized' : undefined;
+    return this.initialized || message.method === 'ping' ? undefined : 'initialize must come first';
+  }
+
+  private awaitHandshake(): void {
+    this.initialized = true;
+    const { handshakeMs } = this.upstream;
+    this.startDeadline(handshakeMs, () => {
+      // The client is told by the error that answers its request.
+      void this.session.close(`The server did not answer initialize within ${handshakeMs / 1000} s`);
+    });
+  }
+
+  private handshakeAnswered(): void {
+    clearTimeout(this.deadline);
+    if (this.channel.whyClosed) return;
+    if (this.session.protocolVersion !== undefined) this.upstream.onOpened();
+    else this.end({ cause: 'completed', message: 'The server refused initialize' });
+  }
+
+  /** For one request: takes its answer, and before it whatever belongs to it. */
+  private outletFor(onAnswered: () => void): Outlet {
+    const { connection } = this;
+    let answered = false;
+    return {
+      get open() {
+        return !answered && connection.open;
+      },
+      deliver: (text, last) => {
+        const wait = connection.send(text);
+        if (!last) return wait;
+        answered = true;
+        if (this.channel.whyClosed) this.told = true;
+        onAnswered();
+        return wait;
+      },
+    };
+  }
+
+  private startDeadline(ms: number, expire: () => void): void {
+    clearTimeout(this.deadline);
+    this.deadline = setTimeout(expire, ms);
+  }
+
+  private end(why: ConnectionEnd): void {
+    this.ending ??= why;
+    // It has its own deadlines and never rejects.
+    void this.session.close();
+  }
+
+  private finish(why: ChannelClosed): void {
+    clearTimeout(this.deadline);
+    this.over = true;
+    const end = this.ending ?? { cause: 'server_failed', message: why.message };
+    if (!this.told && (end.cause === 'server_failed' || end.cause === 'policy')) {
+      void this.connection.send(errorText('null', { code: RPC.serverError, message: end.message }));
+    }
+    this.connection.end(end);
+    this.onClosed();
+  }
+}
