@@ -1,0 +1,86 @@
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { StdioChannel } from '../../src/mcp/channels/stdio-channel.js';
+import {
+  ConnectionSession,
+  type ConnectionUpstream,
+} from '../../src/mcp/edges/connection/connection-session.js';
+import { SseEdge } from '../../src/mcp/edges/sse/sse-edge.js';
+import { WebSocketEdge } from '../../src/mcp/edges/websocket/websocket-edge.js';
+import { SessionDirectory } from '../../src/mcp/sessions/session-directory.js';
+import { mcpServer, type Script, ScriptedProcess } from './scripted-process.js';
+
+export type ConnectionServer = Awaited<ReturnType<typeof startConnections>>;
+
+/**
+ * The HTTP+SSE and the WebSocket edge on one port, over scripted processes: /sse, /messages and /ws. The headers
+ * `x-principal` and `x-deployment` say who asks for what.
+ */
+export async function startConnections(
+  script: Script = mcpServer(),
+  changes: Partial<ConnectionUpstream> = {},
+) {
+  const clock = { now: Date.now() };
+  const sessions = new SessionDirectory<ConnectionSession>(() => clock.now);
+  const faults: unknown[] = [];
+  const processes: ScriptedProcess[] = [];
+  const sockets: Socket[] = [];
+  const counts = { leases: 0, opened: 0, handled: 0 };
+  const sse = new SseEdge(sessions, (fault) => faults.push(fault));
+  const ws = new WebSocketEdge(sessions, (fault) => faults.push(fault));
+  const upstreamOf = ({ headers }: IncomingMessage): ConnectionUpstream => ({
+    owner: {
+      deploymentId: String(headers['x-deployment'] ?? 'dp_a'),
+      principal: String(headers['x-principal']),
+    },
+    maxSessions: 3,
+    maxMessageBytes: 1 << 20,
+    handshakeMs: 60_000,
+    openChannel: () => {
+      const process = new ScriptedProcess(script);
+      processes.push(process);
+      return Promise.resolve(new StdioChannel(process, 32 << 20));
+    },
+    onOpened: () => counts.opened++,
+    lease: () => {
+      counts.leases++;
+      return () => counts.leases--;
+    },
+    ...changes,
+  });
+  const count = async (work: Promise<void>): Promise<void> => {
+    counts.handled++;
+    await work;
+    counts.handled--;
+  };
+  const server = createServer((req, res) => {
+    const upstream = upstreamOf(req);
+    void count(
+      req.url?.startsWith('/sse') ? sse.stream(req, res, upstream) : sse.message(req, res, upstream),
+    );
+  });
+  server.on('upgrade', (req, socket, head) => void count(ws.upgrade(req, socket, head, upstreamOf(req))));
+  server.on('connection', (socket: Socket) => sockets.push(socket));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    server,
+    clock,
+    sessions,
+    faults,
+    processes,
+    /** Of every client that connected, our ends. */
+    sockets,
+    counts,
+    /** The process of the newest session. */
+    get process(): ScriptedProcess {
+      return processes.at(-1) as ScriptedProcess;
+    },
+    async close(): Promise<void> {
+      await sessions.closeAll();
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
