@@ -7,6 +7,7 @@ import { ProblemFilter } from './errors/problem.filter.js';
 import { assignRequestId } from './errors/request-id.js';
 import { requestValidation } from './errors/request-validation.js';
 import { Gateway } from './gateway/gateway.js';
+import { serveUpgrades } from './http-upgrade.js';
 import { report } from './instrument.js';
 import { serveOpenApi } from './openapi.js';
 import { ApiKeyGuard } from './tenancy/api-key.guard.js';
@@ -47,6 +48,9 @@ function mountGateway(app: NestExpressApplication): void {
     // It answers every error itself and never rejects.
     void gateway.handle(req, res);
   });
+  serveUpgrades(app.getHttpServer(), '/mcp-server/', (req, socket, head) =>
+    gateway.upgrade(req, socket, head),
+  );
 }
 
 function setSecurityHeaders(_req: Request, res: Response, next: NextFunction): void {

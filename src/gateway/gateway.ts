@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { type BeforeApplicationShutdown, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { Activity } from '../deployments/activity.js';
 import type { DeploymentRow } from '../deployments/deployment.table.js';
@@ -6,9 +7,13 @@ import { DeploymentEvents, type StatusChange } from '../deployments/deployment-e
 import { DeploymentsRepository } from '../deployments/deployments.repository.js';
 import { AppError } from '../errors/app-error.js';
 import { EdgeError, sendEmpty, sendError } from '../mcp/edges/http/http-reply.js';
-import type { HttpSession } from '../mcp/edges/streamable-http/http-session.js';
+import { MessageMemory } from '../mcp/edges/http/message-memory.js';
+import { SseEdge } from '../mcp/edges/sse/sse-edge.js';
 import { StatelessHttpEdge } from '../mcp/edges/stateless-http/stateless-http-edge.js';
 import { StreamableHttpEdge } from '../mcp/edges/streamable-http/streamable-http-edge.js';
+import type { Upstream } from '../mcp/edges/upstream.js';
+import { refuseUpgrade } from '../mcp/edges/websocket/refuse-upgrade.js';
+import { WebSocketEdge } from '../mcp/edges/websocket/websocket-edge.js';
 import { WarmServers } from '../mcp/modern/warm-servers.js';
 import { SessionDirectory } from '../mcp/sessions/session-directory.js';
 import { GatewayAuth } from './gateway-auth.js';
@@ -17,19 +22,22 @@ import { ProcessPool } from './process-pool.js';
 import { failed, Upstreams } from './upstreams.js';
 
 const EXPIRY_INTERVAL_MS = 60_000;
-const PATH = /^\/mcp-server\/(dp_[\w-]{8,64})\/mcp$/;
+const PATH = /^\/mcp-server\/(dp_[\w-]{8,64})\/(mcp|sse|messages|ws)$/;
 
-/** The data path: `/mcp-server/:id/mcp`, from the HTTP request to the session's server process. */
+interface Target {
+  endpoint: string;
+  row: DeploymentRow;
+  upstream: Upstream;
+}
+
+/** The data path: everything below `/mcp-server/:id`, from the request to the edge that speaks its transport. */
 @Injectable()
 export class Gateway implements OnModuleInit, BeforeApplicationShutdown {
   private readonly logger = new Logger(Gateway.name);
-  private readonly sessions = new SessionDirectory<HttpSession>(() => Date.now());
-  private readonly warmServers = new WarmServers(this.sessions, () => Date.now());
-  private readonly edge = new StreamableHttpEdge(
-    this.sessions,
-    new StatelessHttpEdge(this.warmServers),
-    (error) => this.logger.error(error),
-  );
+  private readonly sessions = new SessionDirectory(() => Date.now());
+  private readonly streamableHttp: StreamableHttpEdge;
+  private readonly sse: SseEdge;
+  private readonly webSocket: WebSocketEdge;
   private expiry: NodeJS.Timeout | undefined;
 
   constructor(
@@ -40,7 +48,15 @@ export class Gateway implements OnModuleInit, BeforeApplicationShutdown {
     private readonly origins: OriginGuard,
     private readonly processes: ProcessPool,
     private readonly upstreams: Upstreams,
-  ) {}
+  ) {
+    const { sessions } = this;
+    const onFault = (error: unknown): void => this.logger.error(error);
+    const memory = new MessageMemory();
+    const stateless = new StatelessHttpEdge(new WarmServers(sessions, () => Date.now()));
+    this.streamableHttp = new StreamableHttpEdge(sessions, stateless, onFault, memory);
+    this.sse = new SseEdge(sessions, onFault, memory);
+    this.webSocket = new WebSocketEdge(sessions, onFault, memory);
+  }
 
   onModuleInit(): void {
     this.events.onStatus((change) => this.followStatus(change));
@@ -61,26 +77,47 @@ export class Gateway implements OnModuleInit, BeforeApplicationShutdown {
         sendEmpty(res, 204);
         return;
       }
-      const row = this.find(req);
-      this.origins.check(req, row.access === 'public');
-      const principal = this.auth.principalOf(req, row);
-      if (row.status === 'failed') throw failed(row);
-      this.activity.touch(row.id);
-      await this.edge.handle(req, res, this.upstreams.of(row, principal));
+      const { endpoint, upstream } = this.admit(req);
+      if (endpoint === 'sse') await this.sse.stream(req, res, upstream);
+      else if (endpoint === 'messages') await this.sse.message(req, res, upstream);
+      else if (endpoint === 'mcp') await this.streamableHttp.handle(req, res, upstream);
+      else throw new EdgeError(426, 'Upgrade Required: this is for WebSocket', undefined, UPGRADE);
     } catch (error) {
-      const known = error instanceof EdgeError || error instanceof AppError;
-      if (!known) this.logger.error(error);
-      sendError(res, known ? error : new AppError('internal_error'));
+      sendError(res, this.known(error));
     }
   }
 
-  private find(req: IncomingMessage): DeploymentRow {
+  /** Answer a request to upgrade to a WebSocket below `/mcp-server`, whatever goes wrong. */
+  async upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    try {
+      const { endpoint, upstream } = this.admit(req);
+      if (endpoint !== 'ws') throw new EdgeError(400, 'Bad Request: WebSocket is at /mcp-server/:id/ws');
+      await this.webSocket.upgrade(req, socket, head, upstream);
+    } catch (error) {
+      refuseUpgrade(req, socket, this.known(error));
+    }
+  }
+
+  /** Who may not come in is told why; the rest has a deployment to talk to. */
+  private admit(req: IncomingMessage): Target {
     const [path = ''] = (req.url ?? '').split('?', 1);
-    const id = PATH.exec(path)?.[1];
-    if (id === undefined) throw new AppError('route_not_found', { detail: 'MCP is at /mcp-server/:id/mcp' });
+    const [, id, endpoint] = PATH.exec(path) ?? [];
+    if (id === undefined || endpoint === undefined) {
+      throw new AppError('route_not_found', { detail: 'MCP is at /mcp-server/:id/mcp, …/sse and …/ws' });
+    }
     const row = this.repository.find(id);
     if (!row || row.status === 'deleting') throw new AppError('deployment_not_found');
-    return row;
+    this.origins.check(req, row.access === 'public');
+    const principal = this.auth.principalOf(req, row);
+    if (row.status === 'failed') throw failed(row);
+    this.activity.touch(row.id);
+    return { endpoint, row, upstream: this.upstreams.of(row, principal) };
+  }
+
+  private known(error: unknown): EdgeError | AppError {
+    if (error instanceof EdgeError || error instanceof AppError) return error;
+    this.logger.error(error);
+    return new AppError('internal_error');
   }
 
   private followStatus({ deploymentId, to }: StatusChange): void {
@@ -94,3 +131,5 @@ export class Gateway implements OnModuleInit, BeforeApplicationShutdown {
     void this.processes.drain(deploymentId);
   }
 }
+
+const UPGRADE = { upgrade: 'websocket', connection: 'Upgrade' };

@@ -1,7 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { StdioChannel } from '../../src/mcp/channels/stdio-channel.js';
-import type { HttpSession } from '../../src/mcp/edges/streamable-http/http-session.js';
 import { StreamableHttpEdge } from '../../src/mcp/edges/streamable-http/streamable-http-edge.js';
 import { StatelessHttpEdge } from '../../src/mcp/edges/stateless-http/stateless-http-edge.js';
 import type { Upstream } from '../../src/mcp/edges/upstream.js';
@@ -15,7 +14,7 @@ export type EdgeServer = Awaited<ReturnType<typeof startEdge>>;
 /** The edge on a port of its own, over scripted processes. The header `x-principal` says who asks. */
 export async function startEdge(script: Script = mcpServer(), changes: Partial<Upstream> = {}) {
   const clock = { now: Date.now() };
-  const sessions = new SessionDirectory<HttpSession>(() => clock.now);
+  const sessions = new SessionDirectory(() => clock.now);
   const faults: unknown[] = [];
   const processes: ScriptedProcess[] = [];
   const counts = { leases: 0, opened: 0, handled: 0 };

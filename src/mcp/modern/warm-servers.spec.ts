@@ -5,7 +5,7 @@ import { ScriptedProcess } from '../../../test/support/scripted-process.js';
 import { StdioChannel } from '../channels/stdio-channel.js';
 import type { Upstream } from '../edges/upstream.js';
 import { parseMessage, type Request } from '../jsonrpc/envelope.js';
-import { type Closable, SessionDirectory } from '../sessions/session-directory.js';
+import { SessionDirectory } from '../sessions/session-directory.js';
 import { checkModernRequest } from './modern-checks.js';
 import { WarmServers } from './warm-servers.js';
 
@@ -14,7 +14,7 @@ const never = new AbortController().signal;
 const ASKABLE = { capabilities: { elicitation: {} } };
 
 function start({ native = true, maxSessions = 4 } = {}) {
-  const sessions = new SessionDirectory<Closable>(() => Date.now());
+  const sessions = new SessionDirectory(() => Date.now());
   const servers = new WarmServers(sessions, () => Date.now());
   const processes: ScriptedProcess[] = [];
   const parked = new Set<string>();

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Upstream } from '../edges/upstream.js';
 import { RPC } from '../jsonrpc/json-rpc.js';
 import type { Outlet } from '../sessions/outlet.js';
-import { type Closable, SessionDirectory } from '../sessions/session-directory.js';
+import { SessionDirectory } from '../sessions/session-directory.js';
 import { ModernError } from './modern-error.js';
 import type { ModernRequest } from './modern-request.js';
 import { ModernServer, type Relayed } from './modern-server.js';
@@ -21,7 +21,7 @@ export class WarmServers {
   private readonly servers = new Map<string, WarmServer[]>();
 
   constructor(
-    private readonly sessions: SessionDirectory<Closable>,
+    private readonly sessions: SessionDirectory,
     private readonly now: () => number,
   ) {}
 

@@ -25,13 +25,12 @@ import { SseConnection } from '../http/sse-connection.js';
 
 /** The Streamable HTTP transport of the handshake era (revisions 2025-03-26 to 2025-11-25), on one endpoint. */
 export class StreamableHttpEdge {
-  private readonly memory = new MessageMemory();
-
   /** @param stateless takes what turns out to be of the modern era; @param onFault gets what should not have happened, for the log */
   constructor(
-    private readonly sessions: SessionDirectory<HttpSession>,
+    private readonly sessions: SessionDirectory,
     private readonly stateless: StatelessHttpEdge,
     private readonly onFault: (error: unknown) => void,
+    private readonly memory = new MessageMemory(),
   ) {}
 
   /** Answers every request, whatever goes wrong; never rejects. */
@@ -175,7 +174,7 @@ export class StreamableHttpEdge {
   private require(req: IncomingMessage, owner: SessionOwner): HttpSession {
     const id = req.headers['mcp-session-id'];
     if (id === undefined) throw new EdgeError(400, 'Bad Request: Mcp-Session-Id header is required');
-    const session = this.sessions.find(String(id), owner);
+    const session = this.sessions.find(String(id), owner, HttpSession);
     if (!session) throw new EdgeError(404, 'Session not found', RPC.sessionNotFound);
     return session;
   }
