@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { isAccessToken } from '../deployments/access-token.js';
 import type { DeploymentRow } from '../deployments/deployment.table.js';
 import { EdgeError } from '../mcp/edges/http/http-reply.js';
+import { bearerSubprotocol } from '../mcp/edges/websocket/subprotocols.js';
 import { AppError } from '../errors/app-error.js';
 import { ApiKeys } from '../tenancy/api-keys.js';
 
@@ -22,7 +23,7 @@ export class GatewayAuth {
     const problem = secret === undefined ? 'A key is required' : 'The key is not valid for this deployment';
     throw new EdgeError(
       401,
-      `${problem}: send the deployment's access token or an API key as "Authorization: Bearer …" or "X-API-Key"`,
+      `${problem}: send the deployment's access token or an API key as "Authorization: Bearer …" or "X-API-Key"; a WebSocket may offer it as subprotocol "mcp.bearer.<base64url>"`,
       undefined,
       { 'www-authenticate': 'Bearer realm="mcp-runner"' },
     );
@@ -32,5 +33,5 @@ export class GatewayAuth {
 function secretOf(req: IncomingMessage): string | undefined {
   const bearer = /^Bearer +(\S+) *$/i.exec(req.headers.authorization ?? '')?.[1];
   const key = req.headers['x-api-key'];
-  return bearer ?? (typeof key === 'string' ? key : undefined);
+  return bearer ?? (typeof key === 'string' ? key : undefined) ?? bearerSubprotocol(req);
 }

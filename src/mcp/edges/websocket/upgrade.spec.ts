@@ -140,22 +140,23 @@ describe('an upgrade is refused with an HTTP answer that says why', () => {
   }, 15_000);
 });
 
-describe('an upgrade that waits for the server', () => {
-  async function waiting() {
-    const gate = new Gate();
-    const seen: AbortSignal[] = [];
-    const server = await start(undefined, {
-      openChannel: async (signal) => {
-        seen.push(signal);
-        await gate.wait();
-        const process = new ScriptedProcess(echo);
-        server.processes.push(process);
-        return new StdioChannel(process, 1 << 20);
-      },
-    });
-    return { gate, seen, server };
-  }
+/** A server whose process is there when the test opens the gate. */
+async function waiting() {
+  const gate = new Gate();
+  const seen: AbortSignal[] = [];
+  const server = await start(undefined, {
+    openChannel: async (signal) => {
+      seen.push(signal);
+      await gate.wait();
+      const process = new ScriptedProcess(echo);
+      server.processes.push(process);
+      return new StdioChannel(process, 1 << 20);
+    },
+  });
+  return { gate, seen, server };
+}
 
+describe('an upgrade that waits for the server', () => {
   it('keeps what the client sends too early', async () => {
     const { gate, server } = await waiting();
     const heard = dial(server, Buffer.concat([Buffer.from(head()), frame(JSON.stringify({ first: 1 }))]));
