@@ -82,7 +82,7 @@ export class DeploymentStarter {
         deadline.signal,
       );
       progress('Waiting for the MCP server to answer.', row.startTimeoutSeconds);
-      await this.serverProbe.probe(row, deadline.signal);
+      await this.serverProbe.probe({ ...row, imageId: sandbox.imageId }, deadline.signal);
       deadline.signal.throwIfAborted();
       return sandbox;
     } catch (error) {

@@ -32,7 +32,7 @@ export class Eras {
   speaks(era: Era, row: DeploymentRow, now: number): Promise<boolean> {
     const known = this.verdicts.get(keyOf(era, row));
     if (known && now - known.at < FRESH_MS) return known.speaks;
-    const speaks = era === 'modern' ? this.probeModern(row) : this.probeHandshake(row);
+    const speaks = era === 'modern' ? this.probeModern(row) : this.probeHandshake(row, now);
     this.keep(era, row, speaks, now);
     return speaks;
   }
@@ -63,14 +63,14 @@ export class Eras {
   }
 
   /** A server that refuses the handshake and has no other era keeps its refusal, which says more than a verdict. */
-  private async probeHandshake(row: DeploymentRow): Promise<boolean> {
+  private async probeHandshake(row: DeploymentRow, now: number): Promise<boolean> {
     const channel = await this.processes.spawn(row, new AbortController().signal);
     try {
       await shakeHands(channel, CLIENT_INFO, AbortSignal.timeout(row.startTimeoutSeconds * 1000));
       return true;
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'server_invalid') return true;
-      return !(await this.speaks('modern', row, Date.now()));
+      return !(await this.speaks('modern', row, now));
     } finally {
       void channel.close();
     }
