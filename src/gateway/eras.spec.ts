@@ -58,7 +58,7 @@ beforeEach(() => {
     spawn: () => {
       const process = new ScriptedProcess(server);
       processes.push(process);
-      return Promise.resolve(new StdioChannel(process, 1 << 2NOW));
+      return Promise.resolve(new StdioChannel(process, 1 << 20));
     },
     fill: () => undefined,
   } as unknown as ProcessPool;
@@ -112,7 +112,8 @@ describe('which eras a server speaks', () => {
     const failing = new Eras({
       spawn: () => Promise.reject(new Error('no engine')),
     } as unknown as ProcessPool);
-    for (let n = 0; n < 2; n++) await expect(failing.speaks('modern', row(), NOW)).rejects.toThrow('no engine');
+    for (let n = 0; n < 2; n++)
+      await expect(failing.speaks('modern', row(), NOW)).rejects.toThrow('no engine');
   });
 });
 

@@ -14,7 +14,7 @@ const CONNECT_MS = 1000;
 const FIRST_POLL_MS = 20;
 const LONGEST_POLL_MS = 250;
 /** All clients of a deployment together. */
-const MAX_SOCKETS = 512;
+const MAX_SOCKETS = 2048;
 const MAX_FREE_SOCKETS = 32;
 /** Shorter than servers keep idle connections, or a request might meet the end of its connection. */
 const FREE_SOCKET_MS = 1500;
