@@ -5,24 +5,40 @@ import { promisify } from 'node:util';
 import { installPackages } from './fixture-packages.js';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
-const SOURCE = join(ROOT, 'test/support/fixture-server');
+const SUPPORT = join(ROOT, 'test/support');
 
 async function makeImage(...args: string[]): Promise<void> {
   await promisify(execFile)(join(ROOT, 'scripts/make-image.sh'), args);
 }
 
-/** The image of our own server for tests, made where it is missing or outdated. Returns its tag. */
-export async function fixtureImage(): Promise<string> {
-  const tag = 'mcp-runner/fixture-server:local';
-  const manifest = JSON.parse(readFileSync(join(SOURCE, 'package.json'), 'utf8')) as {
+/** A server of our own, `test/support/<name>`, with its npm packages and what the fixtures share. */
+async function ownImage(name: string): Promise<string> {
+  const tag = `mcp-runner/${name}:local`;
+  const source = join(SUPPORT, name);
+  const manifest = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8')) as {
     dependencies: Record<string, string>;
   };
   const packages = Object.entries(manifest.dependencies).map(([name, version]) => `${name}@${version}`);
-  const directory = await installPackages('fixture-server', packages);
-  rmSync(join(directory, 'server'), { recursive: true, force: true });
-  cpSync(SOURCE, join(directory, 'server'), { recursive: true });
+  const directory = await installPackages(name, packages);
+  for (const [from, to] of [
+    [source, 'server'],
+    [join(SUPPORT, 'fixture-content'), 'fixture-content'],
+  ] as const) {
+    rmSync(join(directory, to), { recursive: true, force: true });
+    cpSync(from, join(directory, to), { recursive: true });
+  }
   await makeImage('dir', tag, directory, JSON.stringify(['node', '/app/server/main.js']));
   return tag;
+}
+
+/** The image of our server of the handshake era, made where it is missing or outdated. Returns its tag. */
+export function fixtureImage(): Promise<string> {
+  return ownImage('fixture-server');
+}
+
+/** The image of our server of both eras. Returns its tag. */
+export function dualEraImage(): Promise<string> {
+  return ownImage('dual-era-server');
 }
 
 /** The image of an MCP server from npm, `@scope/name@1.2.3`. Returns its tag. */

@@ -11,46 +11,48 @@ import {
   SubscribeRequestSchema,
   UnsubscribeRequestSchema,
 } from '@modelcontextprotocol/sdk/types.js';
-import { clientTools } from './client-tools.js';
-import { contentTools } from './content-tools.js';
-import { dataTools } from './data-tools.js';
-import { processTools } from './process-tools.js';
-import { completions, getPrompt, prompts } from './prompts.js';
-import { readResource, resources, resourceTemplates } from './resources.js';
+import { completions, listedPrompts, promptFor } from '../fixture-content/prompts.js';
+import { readResource, resources, resourceTemplates } from '../fixture-content/resources.js';
+import { CAPABILITIES, tools as commonTools } from '../fixture-content/tools.js';
+import { askClient, MISSING_CAPABILITY } from './ask-client.js';
+import { faultTools } from './fault-tools.js';
 
-/**
- * A server of the handshake era. A tool is `{name, description, inputSchema, run}`, where
- * `run(args, extra, session)` resolves to a CallToolResult; what it throws becomes a result with isError.
- */
+/** What `tools/list` shows of a tool. */
+function listed({ name, description, inputSchema }) {
+  return { name, description, inputSchema };
+}
+
+/** A server of the handshake era; its tools that ask push their questions as requests. */
 export function createFixtureServer() {
   const server = new Server(
     { name: 'mcp-runner-fixture', version: '1.0.0' },
-    {
-      capabilities: {
-        tools: { listChanged: true },
-        resources: { subscribe: true, listChanged: true },
-        prompts: { listChanged: true },
-        completions: {},
-        logging: {},
-      },
-      instructions: 'A server for tests.',
-    },
+    { capabilities: CAPABILITIES, instructions: 'A server for tests.' },
   );
-  const tools = new Map();
-  for (const tool of [...contentTools, ...clientTools, ...dataTools, ...processTools])
-    tools.set(tool.name, tool);
-  const session = { server, tools, calls: 0, cancelled: [], watched: new Set() };
+  const tools = new Map([...commonTools, ...faultTools].map((tool) => [tool.name, tool]));
+  const session = {
+    server,
+    calls: 0,
+    cancelled: [],
+    watched: new Set(),
+    addTool(tool) {
+      tools.set(tool.name, tool);
+      return server.sendToolListChanged();
+    },
+    toolsChanged: () => server.sendToolListChanged(),
+    promptsChanged: () => server.sendPromptListChanged(),
+    resourceChanged: (uri) => server.sendResourceUpdated({ uri }),
+  };
 
-  server.setRequestHandler(ListToolsRequestSchema, () => ({
-    // JSON leaves the functions out.
-    tools: [...tools.values()],
-  }));
+  server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: [...tools.values()].map(listed) }));
   server.setRequestHandler(CallToolRequestSchema, async ({ params }, extra) => {
-    const tool = tools.get(params.name);
+    const { name, arguments: args = {} } = params;
+    const tool = tools.get(name);
     try {
-      if (!tool) throw new Error(`There is no tool ${params.name}`);
-      return await tool.run(params.arguments ?? {}, extra, session);
+      if (!tool) throw new Error(`There is no tool ${name}`);
+      if (tool.run) return await tool.run(args, extra, session);
+      return tool.answer(args, await askClient(tool, args, extra, session));
     } catch (error) {
+      if (error.code === MISSING_CAPABILITY) throw error;
       return { isError: true, content: [{ type: 'text', text: error.message }] };
     }
   });
@@ -67,10 +69,12 @@ export function createFixtureServer() {
     return {};
   });
 
-  server.setRequestHandler(ListPromptsRequestSchema, () => ({ prompts }));
-  server.setRequestHandler(GetPromptRequestSchema, ({ params }) =>
-    getPrompt(params.name, params.arguments ?? {}),
-  );
+  server.setRequestHandler(ListPromptsRequestSchema, () => ({ prompts: listedPrompts }));
+  server.setRequestHandler(GetPromptRequestSchema, async ({ params }, extra) => {
+    const { name, arguments: args = {} } = params;
+    const prompt = promptFor(name, args);
+    return prompt.answer(args, prompt.rounds && (await askClient(prompt, args, extra, session)));
+  });
   server.setRequestHandler(CompleteRequestSchema, ({ params }) => completions(params.argument.value));
   return server;
 }

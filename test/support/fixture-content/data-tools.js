@@ -61,10 +61,8 @@ export const dataTools = [
     description: 'Adds a tool of this name and says that the list has changed; afterMs puts that off',
     inputSchema: inputs({ name: { type: 'string' }, afterMs: COUNT }, ['name']),
     async run({ name, afterMs }, extra, session) {
-      const add = () => {
-        session.tools.set(name, { name, description: 'Added', inputSchema: inputs(), run: () => text(name) });
-        return session.server.sendToolListChanged();
-      };
+      const add = () =>
+        session.addTool({ name, description: 'Added', inputSchema: inputs(), run: () => text(name) });
       if (afterMs === undefined) await add();
       else setTimeout(add, afterMs);
       return text(`${name} added`);
@@ -74,10 +72,9 @@ export const dataTools = [
     name: 'touch_resource',
     description: 'Says that the resource has changed, if the client watches it',
     inputSchema: inputs({ uri: { type: 'string' } }),
-    async run({ uri }, extra, session) {
+    async run({ uri }, _extra, session) {
       const isWatched = session.watched.has(uri);
-      if (isWatched)
-        await extra.sendNotification({ method: 'notifications/resources/updated', params: { uri } });
+      if (isWatched) await session.resourceChanged(uri);
       return json(isWatched);
     },
   },

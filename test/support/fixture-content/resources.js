@@ -1,7 +1,5 @@
-import { McpError } from '@modelcontextprotocol/sdk/types.js';
+import { Fault, RESOURCE_NOT_FOUND } from './fault.js';
 import { PNG } from './media.js';
-
-const RESOURCE_NOT_FOUND = -32002;
 
 const texts = new Map([
   ['test://static-text', 'This is the content of the static text resource.'],
@@ -43,7 +41,7 @@ export function readResource(uri) {
   if (value !== undefined) return { contents: [{ uri, mimeType: 'text/plain', text: value }] };
   if (uri === 'test://static-binary') return { contents: [{ uri, mimeType: 'image/png', blob: PNG }] };
   const id = /^test:\/\/template\/([^/]+)\/data$/.exec(uri)?.[1];
-  if (id === undefined) throw new McpError(RESOURCE_NOT_FOUND, 'Resource not found', { uri });
+  if (id === undefined) throw new Fault(RESOURCE_NOT_FOUND, 'Resource not found', { uri });
   const data = JSON.stringify({ id, templateTest: true, data: `Data for ID: ${id}` });
   return { contents: [{ uri, mimeType: 'application/json', text: data }] };
 }
