@@ -5,6 +5,7 @@ import {
   ConnectionSession,
   type ConnectionUpstream,
 } from '../../src/mcp/edges/connection/connection-session.js';
+import { MessageMemory } from '../../src/mcp/edges/http/message-memory.js';
 import { SseEdge } from '../../src/mcp/edges/sse/sse-edge.js';
 import { WebSocketEdge } from '../../src/mcp/edges/websocket/websocket-edge.js';
 import { SessionDirectory } from '../../src/mcp/sessions/session-directory.js';
@@ -26,8 +27,9 @@ export async function startConnections(
   const processes: ScriptedProcess[] = [];
   const sockets: Socket[] = [];
   const counts = { leases: 0, opened: 0, handled: 0 };
-  const sse = new SseEdge(sessions, (fault) => faults.push(fault));
-  const ws = new WebSocketEdge(sessions, (fault) => faults.push(fault));
+  const memory = new MessageMemory();
+  const sse = new SseEdge(sessions, (fault) => faults.push(fault), memory);
+  const ws = new WebSocketEdge(sessions, (fault) => faults.push(fault), memory);
   const upstreamOf = ({ headers }: IncomingMessage): ConnectionUpstream => ({
     owner: {
       deploymentId: String(headers['x-deployment'] ?? 'dp_a'),
@@ -68,6 +70,7 @@ export async function startConnections(
     server,
     clock,
     sessions,
+    memory,
     faults,
     processes,
     /** Of every client that connected, our ends. */

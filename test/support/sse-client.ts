@@ -5,6 +5,10 @@ type Headers = Record<string, string | undefined>;
 
 /** A client of the HTTP+SSE transport with nothing between the test and the wire. */
 export class RawSseClient {
+  private readonly heard: Record<string, unknown>[] = [];
+  /** Up to here the stream was read. */
+  private read = 0;
+
   private constructor(
     readonly port: number,
     readonly stream: Exchange,
@@ -24,11 +28,16 @@ export class RawSseClient {
     return this.stream.events[0]?.data ?? '';
   }
 
-  /** The messages of the server. */
+  /** The messages of the server. Each part of the stream is looked at once, for it may be long. */
   get messages(): Record<string, unknown>[] {
-    return this.stream.events
-      .filter(({ event }) => event === 'message')
-      .map(({ data }) => JSON.parse(data ?? '') as Record<string, unknown>);
+    if (this.stream.chars === this.read) return this.heard;
+    const { text } = this.stream;
+    for (let end = text.indexOf('\n\n', this.read); end >= 0; end = text.indexOf('\n\n', this.read)) {
+      const [, data] = /^event: message\ndata: (.*)$/.exec(text.slice(this.read, end)) ?? [];
+      if (data !== undefined) this.heard.push(JSON.parse(data) as Record<string, unknown>);
+      this.read = end + 2;
+    }
+    return this.heard;
   }
 
   /** POST to where the server said, or to another path. */
