@@ -6,7 +6,7 @@ const PATH_CHARS = String.raw`[\w.~!$&'()*+,;=:@%/-]`;
 
 /** The loopback host says that the server decides where it is: it is reached at the sandbox's own address. */
 export const ENDPOINT = new RegExp(
-  String.raw`^http://(?:localhost|127\.0\.0\.1|\[::1\])(?::(${PORT}))?(/${PATH_CHARS}*)?(\?(?:${PATH_CHARS}|\?)*)?$`,
+  String.raw`^http://(?:localhost|127\.0\.0\.1|\[::1\])(?::${PORT})?(?:/${PATH_CHARS}*)?(?:\?(?:${PATH_CHARS}|\?)*)?$`,
 );
 
 const DEFAULT_PORT = 80;
@@ -31,9 +31,6 @@ export function endpointComplaint(value: unknown, type: unknown): string | undef
 
 /** The parts of an endpoint that was accepted: `localhost:3000`, the port, and the path with the query. */
 export function parseEndpoint(endpoint: string): { host: string; port: number; path: string } {
-  const match = ENDPOINT.exec(endpoint);
-  if (!match) throw new TypeError('not an endpoint');
-  const [, port, path = '/', query = ''] = match;
-  const { host } = new URL(endpoint);
-  return { host, port: port === undefined ? DEFAULT_PORT : Number(port), path: `${path}${query}` };
+  const { host, port, pathname, search } = new URL(endpoint);
+  return { host, port: port === '' ? DEFAULT_PORT : Number(port), path: `${pathname}${search}` };
 }

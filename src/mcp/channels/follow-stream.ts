@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { requireReadable } from './http-channel.js';
+import { requireReadable } from './http-answer.js';
 import { discard, HttpFault, mediaTypeOf } from './http-exchange.js';
 
 /** Connections in a row that bring nothing and end. */

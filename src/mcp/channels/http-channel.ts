@@ -5,13 +5,13 @@ import { type Envelope, parseBody, parseMessage } from '../jsonrpc/envelope.js';
 import { errorText, RPC } from '../jsonrpc/json-rpc.js';
 import { Channel, type ChannelClosed, type ChannelHandlers } from './channel.js';
 import type { HttpEndpoint } from './http-endpoint.js';
-import { HttpFault, mediaTypeOf, readBody } from './http-exchange.js';
+import { explainFailure, HttpFault, readBody, reasonOf, withLastWords } from './http-exchange.js';
 import { SseError, type SseEvent, SseParser } from './sse-parser.js';
 
 /** Events that are no message are a fault of the server; so many in a row are not to be read on. */
 const MAX_GARBAGE_EVENTS = 1000;
-/** How long the end of a connection may come before that of the process it led to. */
-const EXIT_MS = 300;
+/** For what the server had answered before it went away. */
+const LAST_ANSWERS_MS = 300;
 /** Messages under way at once, each of which holds a socket. */
 const MAX_UNDER_WAY = 128;
 
@@ -165,24 +165,9 @@ export abstract class HttpChannel extends Channel {
     if (!response.complete) throw new Error('it broke its answer off');
   }
 
-  /** What a failed exchange means, for a person. Waits a moment for the end of the process, which says more. */
-  protected async explain(failure: unknown): Promise<string> {
-    if (failure instanceof HttpFault) return `The server ${failure.message}`;
-    await this.untilGone();
-    const { gone } = this.endpoint;
-    if (gone.aborted) return reasonOf(gone);
-    const what = failure instanceof Error ? failure.message : 'it ended';
-    return `The connection to the server broke: ${what}`;
-  }
-
-  private async untilGone(): Promise<void> {
-    const { gone } = this.endpoint;
-    if (gone.aborted) return;
-    try {
-      await sleep(EXIT_MS, undefined, { signal: gone });
-    } catch {
-      // It is gone.
-    }
+  /** What a failed exchange means, for a person. */
+  protected explain(failure: unknown): Promise<string> {
+    return explainFailure(this.endpoint, failure);
   }
 
   protected finish(cause: ChannelClosed['cause'], message: string): void {
@@ -197,47 +182,13 @@ export abstract class HttpChannel extends Channel {
   /** What the server had answered before it went away is still on its connections. */
   private async finishWithServer(): Promise<void> {
     const settled = new AbortController();
-    const late = sleep(EXIT_MS, undefined, { signal: settled.signal }).catch(() => undefined);
+    const late = sleep(LAST_ANSWERS_MS, undefined, { signal: settled.signal }).catch(() => undefined);
     await Promise.race([Promise.all(this.underWay.values()), late]);
     settled.abort();
     this.finish('exited', reasonOf(this.endpoint.gone));
   }
 
   protected withLastWords(message: string): string {
-    const words = this.lastWords;
-    return words === '' ? message : `${message}. It said:\n${words}`;
+    return withLastWords(this.endpoint, message);
   }
-}
-
-function reasonOf(gone: AbortSignal): string {
-  return gone.reason instanceof Error ? gone.reason.message : 'The server is gone';
-}
-
-/** Throws `HttpFault` unless the answer is one of ours to read: a success in the clear. */
-export function requireReadable(response: IncomingMessage): void {
-  const { statusCode: status = 0 } = response;
-  if (status >= 300 && status < 400) {
-    throw new HttpFault(`answered with a redirect (HTTP ${status}), and redirects are not followed`);
-  }
-  if (status === 401 || status === 403) {
-    throw new HttpFault(
-      `refused with HTTP ${status}: it gets no credentials of clients; give it what it needs by env or args`,
-    );
-  }
-  if (status === 404 || status === 405) {
-    throw new HttpFault(
-      `answered with HTTP ${status}; do transport.type and the path of transport.endpoint fit it?`,
-    );
-  }
-  if (status < 200 || status > 299) throw new HttpFault(`answered with HTTP ${status}`);
-  const encoding = response.headers['content-encoding'] ?? 'identity';
-  if (encoding !== 'identity')
-    throw new HttpFault(`answered with content-encoding ${encoding.slice(0, 40)}, which was not asked for`);
-}
-
-export function oddType(response: IncomingMessage): HttpFault {
-  const type = mediaTypeOf(response).slice(0, 100);
-  return new HttpFault(
-    `answered with ${type === '' ? 'no content type' : `content type ${type}`}; MCP has application/json and text/event-stream`,
-  );
 }

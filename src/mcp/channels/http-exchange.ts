@@ -1,8 +1,12 @@
 import { type IncomingMessage, request as httpRequest, type ClientRequest } from 'node:http';
+import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { MemoryLease } from '../edges/http/message-memory.js';
 import type { HttpEndpoint } from './http-endpoint.js';
 
 const CONNECT_MS = 5000;
+/** How long the end of a connection may come before that of the process it led to. */
+const EXIT_MS = 300;
 /** Of an answer that nobody wants to read. */
 const MAX_UNREAD_BYTES = 64 * 1024;
 
@@ -45,7 +49,7 @@ export function ask(
       ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }),
     },
   });
-  limitConnect(request);
+  request.once('socket', (socket) => limitConnect(request, socket));
   const sent = new Promise<void>((resolve) => {
     request.once('finish', resolve).once('close', resolve);
   });
@@ -64,13 +68,36 @@ export function ask(
 }
 
 /** A sandbox that swallows packets must not keep anybody waiting for the system's own limit, which is minutes. */
-export function limitConnect(request: ClientRequest): void {
-  request.once('socket', (socket) => {
-    if (!socket.connecting) return;
-    const late = setTimeout(() => request.destroy(new HttpFault('did not accept a connection')), CONNECT_MS);
-    const done = (): void => clearTimeout(late);
-    socket.once('connect', done).once('close', done);
-  });
+export function limitConnect(request: ClientRequest, socket: Socket): void {
+  if (!socket.connecting) return;
+  const late = setTimeout(() => request.destroy(new HttpFault('did not accept a connection')), CONNECT_MS);
+  const done = (): void => clearTimeout(late);
+  socket.once('connect', done).once('close', done);
+}
+
+/** What a failed exchange means, for a person. Waits a moment for the end of the process, which says more. */
+export async function explainFailure({ gone }: HttpEndpoint, failure: unknown): Promise<string> {
+  if (failure instanceof HttpFault) return `The server ${failure.message}`;
+  await untilAborted(gone, EXIT_MS);
+  if (gone.aborted) return reasonOf(gone);
+  return `The connection to the server broke: ${failure instanceof Error ? failure.message : 'it ended'}`;
+}
+
+export function reasonOf(gone: AbortSignal): string {
+  return gone.reason instanceof Error ? gone.reason.message : 'The server is gone';
+}
+
+export function withLastWords({ lastWords }: HttpEndpoint, message: string): string {
+  return lastWords === '' ? message : `${message}. It said:\n${lastWords}`;
+}
+
+async function untilAborted(signal: AbortSignal, ms: number): Promise<void> {
+  if (signal.aborted) return;
+  try {
+    await sleep(ms, undefined, { signal });
+  } catch {
+    // It was.
+  }
 }
 
 /** The media type without its parameters; empty where none is named. */

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '../../errors/app-error.js';
 import { type Envelope, parseMessage } from '../jsonrpc/envelope.js';
-import { HttpChannel, oddType, requireReadable } from './http-channel.js';
+import { oddType, requireReadable } from './http-answer.js';
+import { HttpChannel } from './http-channel.js';
 import type { HttpEndpoint } from './http-endpoint.js';
 import { ask, discard, HttpFault, mediaTypeOf } from './http-exchange.js';
 import type { SseEvent } from './sse-parser.js';

@@ -10,7 +10,8 @@ import {
 } from '../jsonrpc/envelope.js';
 import { hasModernClaim } from '../modern/modern-request.js';
 import { type Cursor, followStream, NoStream } from './follow-stream.js';
-import { HttpChannel, oddType, requireReadable } from './http-channel.js';
+import { oddType, requireReadable } from './http-answer.js';
+import { HttpChannel } from './http-channel.js';
 import { ask, discard, HttpFault, mediaTypeOf } from './http-exchange.js';
 import { modernHeaders } from './modern-headers.js';
 import type { SseEvent } from './sse-parser.js';

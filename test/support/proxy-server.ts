@@ -1,0 +1,93 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, request as httpRequest } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { type ProxyTarget, UpstreamProxy } from '../../src/gateway/upstream-proxy.js';
+import { SessionDirectory } from '../../src/mcp/sessions/session-directory.js';
+import { HttpUpstream, type Received } from './http-upstream.js';
+
+export const MAX_BYTES = 100_000;
+
+/** The reverse proxy on a port of its own, in front of a scripted server. */
+export class ProxyServer {
+  /** What the server behind it does. */
+  script: (request: Received) => void | Promise<void> = () => undefined;
+  readonly sessions = new SessionDirectory(() => Date.now());
+  readonly faults: unknown[] = [];
+  readonly counts = { leases: 0, handled: 0 };
+  private readonly proxy = new UpstreamProxy(this.sessions, (fault) => this.faults.push(fault));
+
+  private constructor(
+    readonly upstream: HttpUpstream,
+    private readonly server: ReturnType<typeof createServer>,
+    private readonly port: number,
+  ) {}
+
+  static async start(): Promise<ProxyServer> {
+    const server = createServer();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const upstream = await HttpUpstream.start((request) => started.script(request));
+    const started = new ProxyServer(upstream, server, (server.address() as AddressInfo).port);
+    server.on('request', (req, res) => {
+      started.counts.handled++;
+      res.setHeader('access-control-allow-origin', 'https://ours.example');
+      void started.proxy.handle(req, res, started.targetOf(req)).finally(() => started.counts.handled--);
+    });
+    return started;
+  }
+
+  async close(): Promise<void> {
+    this.server.closeAllConnections();
+    this.server.close();
+    await this.upstream.close();
+  }
+
+  /** Send a request; a POST without a body stays open. */
+  begin(method: string, headers: Record<string, string> = {}, body?: string | Buffer) {
+    const request = httpRequest({
+      port: this.port,
+      host: '127.0.0.1',
+      method,
+      agent: false,
+      headers: {
+        accept: 'application/json, text/event-stream',
+        'content-type': 'application/json',
+        ...headers,
+      },
+    });
+    request.on('error', () => undefined);
+    const answer = new Promise<IncomingMessage>((resolve, reject) => {
+      request.once('response', (res) => {
+        res.on('error', () => undefined);
+        resolve(res);
+      });
+      request.once('error', reject);
+    });
+    if (body !== undefined || method !== 'POST') request.end(body);
+    return { request, answer };
+  }
+
+  async send(method: string, headers: Record<string, string> = {}, message?: unknown) {
+    const body = message === undefined ? '' : JSON.stringify(message);
+    const answer = await this.begin(method, headers, body).answer;
+    return { status: answer.statusCode, headers: answer.headers, body: await text(answer) };
+  }
+
+  /** The header `x-principal` says who asks, `x-era` of which era it is, `x-body` what was read already. */
+  private targetOf(req: IncomingMessage): ProxyTarget {
+    const { 'x-principal': principal, 'x-era': era, 'x-body': body } = req.headers;
+    return {
+      owner: { deploymentId: 'dp_a', principal: String(principal) },
+      endpoint: this.upstream.endpoint(),
+      maxSessions: 2,
+      maxMessageBytes: MAX_BYTES,
+      era: era === 'modern' ? 'modern' : 'handshake',
+      body: typeof body === 'string' ? body : undefined,
+      lease: () => {
+        this.counts.leases++;
+        return () => this.counts.leases--;
+      },
+    };
+  }
+}
