@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import { SSEServerTransport } from '@modelcontextprotocol/sdk/server/sse.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
-import { createFixtureServer } from './server.js';
+import { serveFixture } from './server.js';
 
 /** Whoever runs it in a container reaches it from outside, so it listens on every address. */
 const EVERYWHERE = '0.0.0.0';
@@ -32,7 +32,7 @@ export function serveStreamableHttp(port) {
       onsessioninitialized: (id) => void sessions.set(id, transport),
       onsessionclosed: (id) => void sessions.delete(id),
     });
-    await createFixtureServer().connect(transport);
+    await serveFixture(transport);
     return transport;
   }
 
@@ -53,7 +53,7 @@ export function serveSse(port) {
       const transport = new SSEServerTransport('/messages', res);
       sessions.set(transport.sessionId, transport);
       res.on('close', () => sessions.delete(transport.sessionId));
-      await createFixtureServer().connect(transport);
+      await serveFixture(transport);
     } else if (req.method === 'POST' && pathname === '/messages') {
       const transport = sessions.get(searchParams.get('sessionId'));
       if (transport) await transport.handlePostMessage(req, res);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import process, { env } from 'node:process';
 import { Transform } from 'node:stream';
 import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js';
-import { createFixtureServer } from './server.js';
+import { serveFixture } from './server.js';
 
 /** Room for messages larger than any the gateway lets through. */
 const MAX_MESSAGE_BYTES = 32 * 1024 * 1024;
@@ -20,8 +20,7 @@ function withGarbage(output) {
 }
 
 async function serve(output) {
-  const server = createFixtureServer();
-  await server.connect(new StdioServerTransport(process.stdin, output, { maxBufferSize: MAX_MESSAGE_BYTES }));
+  await serveFixture(new StdioServerTransport(process.stdin, output, { maxBufferSize: MAX_MESSAGE_BYTES }));
 }
 
 function stayMute() {

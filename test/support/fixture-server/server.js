@@ -14,7 +14,7 @@ import {
 import { completions, listedPrompts, promptFor } from '../fixture-content/prompts.js';
 import { readResource, resources, resourceTemplates } from '../fixture-content/resources.js';
 import { CAPABILITIES, tools as commonTools } from '../fixture-content/tools.js';
-import { askClient, MISSING_CAPABILITY } from './ask-client.js';
+import { askClient, OpenQuestions } from './ask-client.js';
 import { faultTools } from './fault-tools.js';
 
 /** What `tools/list` shows of a tool. */
@@ -22,8 +22,8 @@ function listed({ name, description, inputSchema }) {
   return { name, description, inputSchema };
 }
 
-/** A server of the handshake era; its tools that ask push their questions as requests. */
-export function createFixtureServer() {
+/** A server of the handshake era; its tools that ask push their questions as requests. Connects it to the transport. */
+export async function serveFixture(transport) {
   const server = new Server(
     { name: 'mcp-runner-fixture', version: '1.0.0' },
     { capabilities: CAPABILITIES, instructions: 'A server for tests.' },
@@ -31,6 +31,7 @@ export function createFixtureServer() {
   const tools = new Map([...commonTools, ...faultTools].map((tool) => [tool.name, tool]));
   const session = {
     server,
+    questions: new OpenQuestions(),
     calls: 0,
     cancelled: [],
     watched: new Set(),
@@ -52,7 +53,6 @@ export function createFixtureServer() {
       if (tool.run) return await tool.run(args, extra, session);
       return tool.answer(args, await askClient(tool, args, extra, session));
     } catch (error) {
-      if (error.code === MISSING_CAPABILITY) throw error;
       return { isError: true, content: [{ type: 'text', text: error.message }] };
     }
   });
@@ -76,5 +76,10 @@ export function createFixtureServer() {
     return prompt.answer(args, prompt.rounds && (await askClient(prompt, args, extra, session)));
   });
   server.setRequestHandler(CompleteRequestSchema, ({ params }) => completions(params.argument.value));
-  return server;
+
+  await server.connect(transport);
+  const { onmessage } = transport;
+  Object.assign(transport, {
+    onmessage: (message, extra) => session.questions.take(message) || onmessage(message, extra),
+  });
 }
