@@ -41,6 +41,14 @@ export function dualEraImage(): Promise<string> {
   return ownImage('dual-era-server');
 }
 
+/** The image of our server on the official Python SDK, with the machine's own Python. Returns its tag. */
+export async function pythonImage(): Promise<string> {
+  const tag = 'mcp-runner/python-server:local';
+  const server = join(SUPPORT, 'python-server/server.py');
+  await promisify(execFile)(join(SUPPORT, 'python-image.sh'), [tag, 'mcp==2.3.0', server]);
+  return tag;
+}
+
 /** The image of an MCP server from npm, `@scope/name@1.2.3`. Returns its tag. */
 export async function npmImage(packageAtVersion: string): Promise<string> {
   const name = packageAtVersion.replace(/@[^@]*$/, '').replace(/^.*\//, '');
