@@ -53,6 +53,22 @@ export function scanObject<Name extends string>(
   return { members, repeated, end };
 }
 
+/** Tells each member of an object in turn, where its key (with its quotes) and its value stand; none where the value is no object. */
+export function eachMember(
+  text: string,
+  start: number,
+  visit: (key: TextRange, value: TextRange) => void,
+): void {
+  if (text.charCodeAt(start) !== OPEN_BRACE) return;
+  eachItem(text, start, (item) => {
+    const keyEnd = skipString(text, item);
+    const valueStart = skipColon(text, keyEnd);
+    const valueEnd = skipValue(text, valueStart);
+    visit({ start: item, end: keyEnd }, { start: valueStart, end: valueEnd });
+    return valueEnd;
+  });
+}
+
 /** Where the elements of an array stand, and where it ends; undefined where the value is no array. */
 export function scanArray(text: string, start: number): { elements: TextRange[]; end: number } | undefined {
   if (text.charCodeAt(start) !== OPEN_BRACKET) return undefined;

@@ -1,0 +1,159 @@
+import { describe, expect, it } from 'vitest';
+import { modernClient } from '../../../test/support/translated-handshake.js';
+import { SUBSCRIPTION_ID } from './meta-keys.js';
+
+const EVERYTHING = {
+  toolsListChanged: true,
+  promptsListChanged: true,
+  resourcesListChanged: true,
+  resourceSubscriptions: ['a://1', 'a://2', 'a://1'],
+};
+
+function changedNote(what: string, params?: object): object {
+  return { jsonrpc: '2.0', method: `notifications/${what}/list_changed`, ...(params && { params }) };
+}
+
+function updated(uri: unknown): object {
+  return { jsonrpc: '2.0', method: 'notifications/resources/updated', params: { uri } };
+}
+
+function listening(notifications: unknown = EVERYTHING, capabilities?: object) {
+  const both = modernClient(undefined, capabilities && { result: { capabilities } });
+  const id = both.client.request('subscriptions/listen', { notifications });
+  const subscribed = (): unknown[] =>
+    both.server.told
+      .filter(({ method }) => method?.startsWith('resources/'))
+      .map(({ method, params }) => [method?.slice('resources/'.length), params?.['uri']]);
+  return { ...both, id, subscribed };
+}
+
+describe('subscriptions/listen', () => {
+  it('is acknowledged first, with what the server can tell', () => {
+    const { client, id } = listening();
+    expect(client.messages).toEqual([
+      {
+        jsonrpc: '2.0',
+        method: 'notifications/subscriptions/acknowledged',
+        params: {
+          _meta: { [SUBSCRIPTION_ID]: id },
+          notifications: { ...EVERYTHING, resourceSubscriptions: ['a://1', 'a://2'] },
+        },
+      },
+    ]);
+    const modest = listening(EVERYTHING, { tools: { listChanged: true }, resources: { subscribe: false } });
+    expect(modest.client.messages[0]?.params?.['notifications']).toEqual({ toolsListChanged: true });
+    expect(modest.subscribed()).toEqual([]);
+  });
+
+  it.each([undefined, null, 5, [], 'x', { resourceSubscriptions: 'a' }, { resourceSubscriptions: [1] }])(
+    'is refused for %j',
+    (notifications) => {
+      const { client, id } = listening(notifications ?? null);
+      expect(client.messages).toMatchObject([{ id, error: { code: -32602 } }]);
+    },
+  );
+
+  it('names itself by its id as it was written', () => {
+    const { client } = modernClient();
+    client.send('{"jsonrpc":"2.0","id":"1","method":"subscriptions/listen","params":{"notifications":{}}}');
+    client.send('{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{}}}');
+    expect(client.messages.map(({ params }) => params?.['_meta'])).toEqual([
+      { [SUBSCRIPTION_ID]: '1' },
+      { [SUBSCRIPTION_ID]: 1 },
+    ]);
+  });
+
+  it('gets what it asked for and nothing else, with its id on it', () => {
+    const { server, client, id } = listening({ toolsListChanged: true, resourceSubscriptions: ['a://1'] });
+    server.say(
+      changedNote('prompts'),
+      changedNote('resources'),
+      updated('a://2'),
+      updated(5),
+      updated('a://12'),
+    );
+    server.say({ jsonrpc: '2.0', method: 'notifications/elicitation/complete', params: {} });
+    server.say(changedNote('tools'), changedNote('tools', { x: 1.5, _meta: { k: 1 } }), updated('a://1'));
+    expect(client.messages.slice(1)).toEqual([
+      changedNote('tools', { _meta: { [SUBSCRIPTION_ID]: id } }),
+      changedNote('tools', { x: 1.5, _meta: { [SUBSCRIPTION_ID]: id, k: 1 } }),
+      {
+        jsonrpc: '2.0',
+        method: 'notifications/resources/updated',
+        params: { _meta: { [SUBSCRIPTION_ID]: id }, uri: 'a://1' },
+      },
+    ]);
+  });
+
+  it('hears of a part of what it watches', () => {
+    const { server, client } = listening({ resourceSubscriptions: ['a://dir'] });
+    server.say(updated('a://dir/file'), updated('a://directory'));
+    expect(client.messages).toHaveLength(2);
+  });
+
+  it('gets each message once per listen', () => {
+    const { server, client, id } = listening();
+    const other = client.request('subscriptions/listen', { notifications: { toolsListChanged: true } });
+    server.say(changedNote('tools'), changedNote('prompts'));
+    const told = client.messages.slice(2).map(({ method, params }) => [method, params?.['_meta']]);
+    expect(told).toEqual([
+      ['notifications/tools/list_changed', { [SUBSCRIPTION_ID]: id }],
+      ['notifications/tools/list_changed', { [SUBSCRIPTION_ID]: other }],
+      ['notifications/prompts/list_changed', { [SUBSCRIPTION_ID]: id }],
+    ]);
+  });
+
+  it('subscribes a resource while at least one listen watches it', () => {
+    const { client, id, subscribed } = listening({ resourceSubscriptions: ['a://1', 'a://1'] });
+    const other = client.request('subscriptions/listen', {
+      notifications: { resourceSubscriptions: ['a://1', 'a://2'] },
+    });
+    const cancel = (requestId: number): void =>
+      client.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId } });
+    cancel(id);
+    cancel(id);
+    expect(subscribed()).toEqual([
+      ['subscribe', 'a://1'],
+      ['subscribe', 'a://2'],
+    ]);
+    cancel(other);
+    expect(subscribed().slice(2)).toEqual([
+      ['unsubscribe', 'a://1'],
+      ['unsubscribe', 'a://2'],
+    ]);
+  });
+
+  it('that is cancelled gets nothing more', () => {
+    const { server, client, id } = listening();
+    client.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id } });
+    server.say(changedNote('tools'), updated('a://1'));
+    expect(client.messages).toHaveLength(1);
+    expect(server.toldOf('notifications/cancelled')).toEqual([]);
+  });
+
+  it('ends with its result when the conversation ends in good order', async () => {
+    const { client, channel, id } = listening();
+    await channel.close();
+    expect(client.messages.slice(1)).toEqual([
+      { jsonrpc: '2.0', id, result: { resultType: 'complete', _meta: { [SUBSCRIPTION_ID]: id } } },
+    ]);
+    expect(client.closings).toHaveLength(1);
+  });
+
+  it('has no result when the server goes', () => {
+    const { client, server } = listening();
+    server.exit();
+    expect(client.messages).toHaveLength(1);
+  });
+
+  it('has limits', () => {
+    const many = listening({ resourceSubscriptions: Array.from({ length: 1001 }, (_, i) => `a://${i}`) });
+    expect(many.client.messages[0]?.error?.message).toContain('More than 1000 resources');
+    expect(many.subscribed()).toEqual([]);
+    const large = listening({ resourceSubscriptions: ['x'.repeat(1 << 18)] });
+    expect(large.client.messages[0]?.error?.message).toContain('262144 characters');
+    const { client } = listening({});
+    for (let i = 0; i < 100; i++) client.request('subscriptions/listen', { notifications: {} });
+    expect(client.messages.at(-1)?.error?.message).toContain('More than 100 subscriptions');
+  });
+});
