@@ -1,43 +1,34 @@
-import { request } from 'node:http';
+import { Agent, type IncomingMessage, request } from 'node:http';
 import { Exchange } from './http-exchange.js';
 
 type Headers = Record<string, string | undefined>;
 
 /** A client of the HTTP+SSE transport with nothing between the test and the wire. */
 export class RawSseClient {
-  private readonly heard: Record<string, unknown>[] = [];
-  /** Up to here the stream was read. */
-  private read = 0;
+  /** The messages of the server. */
+  readonly messages: Record<string, unknown>[] = [];
+  /** What the first event says. */
+  endpoint = '';
+  /** The event that is coming in. */
+  private parts: string[] = [];
+  private readonly agent = new Agent({ keepAlive: true });
 
   private constructor(
     readonly port: number,
     readonly stream: Exchange,
     private readonly headers: Headers,
+    private readonly base: string,
   ) {}
 
-  /** Resolves when the server has told where to post. */
-  static async connect(port: number, headers: Headers = {}): Promise<RawSseClient> {
-    const stream = await send(port, 'GET', '/sse', { accept: 'text/event-stream', ...headers });
-    const client = new RawSseClient(port, stream, headers);
-    await stream.until(() => stream.ended || stream.events.length > 0);
+  /** Resolves when the server has told where to post. `base`: the path above the endpoints. */
+  static async connect(port: number, headers: Headers = {}, base = ''): Promise<RawSseClient> {
+    const res = await answerTo(port, 'GET', `${base}/sse`, { accept: 'text/event-stream', ...headers });
+    const stream = new Exchange(res);
+    const client = new RawSseClient(port, stream, headers, base);
+    // Each piece is looked at once, for a stream may be long. Before those who wait for the stream are told of it.
+    res.prependListener('data', (chunk: string) => client.hear(chunk));
+    await stream.until(() => stream.ended || client.endpoint !== '');
     return client;
-  }
-
-  /** What the first event says. */
-  get endpoint(): string {
-    return this.stream.events[0]?.data ?? '';
-  }
-
-  /** The messages of the server. Each part of the stream is looked at once, for it may be long. */
-  get messages(): Record<string, unknown>[] {
-    if (this.stream.chars === this.read) return this.heard;
-    const { text } = this.stream;
-    for (let end = text.indexOf('\n\n', this.read); end >= 0; end = text.indexOf('\n\n', this.read)) {
-      const [, data] = /^event: message\ndata: (.*)$/.exec(text.slice(this.read, end)) ?? [];
-      if (data !== undefined) this.heard.push(JSON.parse(data) as Record<string, unknown>);
-      this.read = end + 2;
-    }
-    return this.heard;
   }
 
   /** POST to where the server said, or to another path. */
@@ -46,15 +37,22 @@ export class RawSseClient {
     return send(
       this.port,
       'POST',
-      path ?? `/${this.endpoint}`,
+      path ?? `${this.base}/${this.endpoint}`,
       { 'content-type': 'application/json', ...this.headers, ...headers },
       body,
+      this.agent,
     );
+  }
+
+  /** POST a message that must be accepted. */
+  async send(message: object): Promise<void> {
+    const { status, text } = await (await this.post(message)).whole();
+    if (status !== 202) throw new Error(`The server answered ${status}: ${text}`);
   }
 
   /** POST and wait until so many messages have come in all. */
   async ask(message: object, count: number): Promise<Record<string, unknown>[]> {
-    await this.post(message);
+    await this.send(message);
     await this.until(count);
     return this.messages;
   }
@@ -64,18 +62,39 @@ export class RawSseClient {
   }
 
   leave(): void {
+    this.agent.destroy();
     this.stream.leave();
+  }
+
+  private hear(chunk: string): void {
+    // An event ends at an empty line, which may itself be cut in half.
+    if (!chunk.includes('\n')) {
+      this.parts.push(chunk);
+      return;
+    }
+    const blocks = (this.parts.join('') + chunk).split('\n\n');
+    this.parts = [blocks.pop() ?? ''];
+    for (const block of blocks) {
+      const [, event, data = ''] = /^event: (\w+)\ndata: (.*)$/.exec(block) ?? [];
+      if (event === 'endpoint') this.endpoint = data;
+      if (event === 'message') this.messages.push(JSON.parse(data) as Record<string, unknown>);
+    }
   }
 }
 
 /** Resolves with the head of the answer. */
-export function send(
+export async function send(...ask: Parameters<typeof answerTo>): Promise<Exchange> {
+  return new Exchange(await answerTo(...ask));
+}
+
+function answerTo(
   port: number,
   method: string,
   path: string,
   headers: Headers = {},
   body?: string | Buffer,
-): Promise<Exchange> {
+  agent?: Agent,
+): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const sent = Object.entries(headers).filter(
       (header): header is [string, string] => header[1] !== undefined,
@@ -85,10 +104,10 @@ export function send(
       host: '127.0.0.1',
       method,
       path,
-      agent: false,
+      agent: agent ?? false,
       headers: Object.fromEntries(sent),
     });
-    req.on('response', (res) => resolve(new Exchange(res)));
+    req.on('response', resolve);
     req.on('error', reject);
     req.end(body);
   });

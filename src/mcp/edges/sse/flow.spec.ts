@@ -88,7 +88,7 @@ it('what waits for a server that does not read holds memory until it is handed o
   server.process.hasRoom = false;
   const left = client.post(call(3, { text: LARGE }));
   await expect.poll(held).toBeGreaterThan(16 << 20);
-  client.leave();
+  client.stream.leave();
   await left;
   expect(held()).toBe(0);
 });

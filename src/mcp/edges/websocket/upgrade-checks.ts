@@ -37,7 +37,7 @@ export function requireUpgradable(req: IncomingMessage): void {
 }
 
 /** 426: for whatever comes to the address of a WebSocket and is none. */
-export function upgradeRequired(): EdgeError {
+function upgradeRequired(): EdgeError {
   return new EdgeError(
     426,
     `Upgrade Required: WebSocket version ${VERSION} is spoken here`,
