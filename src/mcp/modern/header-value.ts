@@ -1,5 +1,5 @@
-/** A header value as clients of the modern era write what does not fit into a header: `=?base64?…?=`. */
-const ENCODED = /^=\?base64\?([A-Za-z0-9+/]*={0,2})\?=$/;
+/** How clients of the modern era write what does not fit into a header. With one marker alone a value is plain. */
+const ENCODED = /^=\?base64\?(.*)\?=$/;
 /** What a header may hold as it is: visible ASCII, and blanks and tabs inside. */
 const PLAIN = /^[\t\x20-\x7e]*$/;
 
@@ -7,8 +7,7 @@ const PLAIN = /^[\t\x20-\x7e]*$/;
 export function decodeHeaderValue(value: string): string | undefined {
   const trimmed = value.replace(/^[ \t]+|[ \t]+$/g, '');
   const encoded = ENCODED.exec(trimmed)?.[1];
-  if (encoded === undefined)
-    return PLAIN.test(trimmed) && !trimmed.startsWith('=?base64?') ? trimmed : undefined;
+  if (encoded === undefined) return PLAIN.test(trimmed) ? trimmed : undefined;
   const bytes = Buffer.from(encoded, 'base64');
   if (bytes.toString('base64') !== encoded) return undefined;
   try {

@@ -38,7 +38,6 @@ export function isModernHeader(headers: IncomingHttpHeaders): boolean {
 export function checkModernRequest(
   message: Request,
   headers: IncomingHttpHeaders | undefined,
-  supported: readonly string[],
 ): ModernRequest {
   const envelope = rawEnvelopeOf(message);
   const revision = requireEnvelope(envelope);
@@ -49,7 +48,7 @@ export function checkModernRequest(
       MODERN_RPC.unsupportedVersion,
       `Unsupported protocol version ${short(revision)}`,
       {
-        supported,
+        supported: MODERN_REVISIONS,
         requested: revision.slice(0, 100),
       },
     );

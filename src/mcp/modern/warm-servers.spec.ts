@@ -41,7 +41,7 @@ function start({ native = true, maxSessions = 4 } = {}) {
       },
     }) as unknown as Upstream;
   const send = async (message: object, principal = 'a') => {
-    const request = checkModernRequest(parseMessage(JSON.stringify(message)) as Request, undefined, []);
+    const request = checkModernRequest(parseMessage(JSON.stringify(message)) as Request, undefined);
     const outlet = new RecordingOutlet();
     const relayed = await servers.request(request, outlet, upstreamOf(principal), undefined, never);
     return { outlet, ...relayed };
@@ -104,7 +104,7 @@ describe('the servers of a principal', () => {
 
   it('are opened again when one could not be', async () => {
     const { servers, sessions } = start();
-    const request = checkModernRequest(parseMessage(JSON.stringify(tool(1))) as Request, undefined, []);
+    const request = checkModernRequest(parseMessage(JSON.stringify(tool(1))) as Request, undefined);
     const open = vi.fn(() => Promise.reject(new Error('no engine')));
     const upstream = {
       owner: { deploymentId: 'dp_a', principal: 'a' },

@@ -2,16 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppError } from '../../../errors/app-error.js';
 import type { Envelope } from '../../jsonrpc/envelope.js';
 import { checkModernRequest } from '../../modern/modern-checks.js';
-import { MODERN_REVISIONS, type ModernRequest } from '../../modern/modern-request.js';
+import type { ModernRequest } from '../../modern/modern-request.js';
 import type { WarmServers } from '../../modern/warm-servers.js';
 import { EdgeError, sendEmpty, sendError } from '../http/http-reply.js';
-import { acceptedTypes, HANDSHAKE_REVISIONS } from '../streamable-http/request-checks.js';
+import { acceptedTypes } from '../streamable-http/request-checks.js';
 import type { Upstream } from '../upstream.js';
 import { StatelessReply } from './stateless-reply.js';
 
 const LISTEN = 'subscriptions/listen';
-/** All that this endpoint answers to, whatever the server behind it speaks. */
-const SUPPORTED = [...MODERN_REVISIONS, ...HANDSHAKE_REVISIONS.toReversed()];
 
 /** The Streamable HTTP transport of revision 2026-07-28: each POST is a request that stands for itself. */
 export class StatelessHttpEdge {
@@ -30,7 +28,7 @@ export class StatelessHttpEdge {
       return;
     }
     try {
-      const request = checkModernRequest(message, req.headers, SUPPORTED);
+      const request = checkModernRequest(message, req.headers);
       await this.answer(req, res, upstream, request);
     } catch (error) {
       if (!(error instanceof EdgeError) && !(error instanceof AppError)) throw error;

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { EdgeError } from '../http/http-reply.js';
 
 /** Revisions that begin with `initialize`, oldest first. */
-export const HANDSHAKE_REVISIONS = ['2024-10-07', '2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'];
+const HANDSHAKE_REVISIONS = ['2024-10-07', '2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'];
 
 /** Which of the two answers a client can read. */
 export interface Accepted {
