@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type ConnectionServer, startConnections } from '../../../../test/support/connection-server.js';
 import { call, initialize, note } from '../../../../test/support/edge-server.js';
 import { RawWebSocketClient } from '../../../../test/support/websocket-client.js';
@@ -82,6 +82,24 @@ describe('a client that does not read', () => {
       [1, true],
       [null, false],
     ]);
+  });
+
+  it('of a session that is over may take its time for the last answer', async () => {
+    const refusing = await startConnections(({ id }, process) => {
+      process.say({ jsonrpc: '2.0', id, error: { code: -32602, message: LARGE } });
+    });
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const slow = await RawWebSocketClient.connect(`ws://127.0.0.1:${refusing.port}/ws`);
+    slow.ws.pause();
+    slow.send(initialize());
+    await expect.poll(() => refusing.sockets[0]?.timeout).toBe(30_000);
+    expect(refusing.process.ends).toBe(1);
+    vi.advanceTimersByTime(29_000);
+    vi.useRealTimers();
+    slow.ws.resume();
+    expect((await slow.end())?.code).toBe(1000);
+    expect(slow.messages).toHaveLength(1);
+    await refusing.close();
   });
 
   it('and says goodbye is not waited for longer than any other', async () => {

@@ -95,8 +95,9 @@ it('a client that takes a large message slowly is not pinged meanwhile, and live
   await expect.poll(() => server.sockets[0]?.timeout).toBe(30_000);
   vi.advanceTimersByTime(10 * BEAT_MS);
   client.ws.resume();
-  await client.until(() => client.messages.length === 2);
+  await client.until(() => client.messages.length === 2 || client.closed !== undefined);
   await expect.poll(() => server.sockets[0]?.timeout).toBe(0);
+  expect(client.closed).toBeUndefined();
   expect(server.process.ends).toBe(0);
   client.ws.terminate();
 });
@@ -110,6 +111,9 @@ it('a client whose server does not read is not blamed for its silence', async ()
   vi.advanceTimersByTime(10 * BEAT_MS);
   server.process.drain();
   await server.process.told(2);
+  server.process.say(note('notifications/message', { data: 'still there' }));
+  await client.until(() => client.messages.length === 2 || client.closed !== undefined);
+  expect(client.closed).toBeUndefined();
   expect(server.process.ends).toBe(0);
   client.ws.terminate();
 });

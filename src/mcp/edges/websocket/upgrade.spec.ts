@@ -4,6 +4,7 @@ import { type ConnectionServer, startConnections } from '../../../../test/suppor
 import { echo, initialize } from '../../../../test/support/edge-server.js';
 import { Gate } from '../../../../test/support/gate.js';
 import { ScriptedProcess } from '../../../../test/support/scripted-process.js';
+import { seededRandom } from '../../../../test/support/seeded-random.js';
 import { RawWebSocketClient } from '../../../../test/support/websocket-client.js';
 import { AppError } from '../../../errors/app-error.js';
 import { StdioChannel } from '../../channels/stdio-channel.js';
@@ -215,6 +216,25 @@ describe('malformed frames', () => {
     await expect.poll(() => heard.text).toContain(close);
     expect(heard.text.slice(heard.text.indexOf(close) + 2)).toMatch(/^The [\w -]+$/);
     heard.socket.destroy();
+  });
+
+  it('of 200 clients that send noise end their own sessions at most', async () => {
+    const random = seededRandom(7);
+    const server = await start(echo, { maxSessions: 201 });
+    const byte = (): number => Math.floor(random() * 256);
+    const bystander = await RawWebSocketClient.connect(`ws://127.0.0.1:${server.port}/ws`);
+    for (let n = 0; n < 200; n++) {
+      const heard = dial(server, head());
+      const noise = Buffer.from(Array.from({ length: 1 + Math.floor(random() * 300) }, byte));
+      // Half of it begins like a frame.
+      if (n % 2 === 0) noise.set([0x81, 0x80 | (byte() % 126)]);
+      await expect.poll(() => heard.text, { interval: 1 }).toContain('101 Switching Protocols');
+      heard.socket.end(noise);
+    }
+    await expect.poll(() => server.sessions.count('dp_a')).toBe(1);
+    await bystander.ask(initialize(), 1);
+    expect(bystander.messages).toMatchObject([{ id: 0, result: {} }]);
+    bystander.ws.close();
   });
 
   it('and half a frame hold nothing when the client is gone', async () => {
