@@ -14,11 +14,13 @@ import { StreamableHttpEdge } from '../mcp/edges/streamable-http/streamable-http
 import type { Upstream } from '../mcp/edges/upstream.js';
 import { refuseUpgrade } from '../mcp/edges/websocket/refuse-upgrade.js';
 import { WebSocketEdge } from '../mcp/edges/websocket/websocket-edge.js';
+import { isModernHeader } from '../mcp/modern/modern-checks.js';
 import { WarmServers } from '../mcp/modern/warm-servers.js';
 import { SessionDirectory } from '../mcp/sessions/session-directory.js';
 import { GatewayAuth } from './gateway-auth.js';
 import { OriginGuard } from './origin-guard.js';
 import { ProcessPool } from './process-pool.js';
+import { UpstreamProxy } from './upstream-proxy.js';
 import { failed, Upstreams } from './upstreams.js';
 
 const EXPIRY_INTERVAL_MS = 60_000;
@@ -38,6 +40,7 @@ export class Gateway implements OnModuleInit, BeforeApplicationShutdown {
   private readonly streamableHttp: StreamableHttpEdge;
   private readonly sse: SseEdge;
   private readonly webSocket: WebSocketEdge;
+  private readonly proxy: UpstreamProxy;
   private expiry: NodeJS.Timeout | undefined;
 
   constructor(
@@ -56,6 +59,7 @@ export class Gateway implements OnModuleInit, BeforeApplicationShutdown {
     this.streamableHttp = new StreamableHttpEdge(sessions, stateless, onFault, memory);
     this.sse = new SseEdge(sessions, onFault, memory);
     this.webSocket = new WebSocketEdge(sessions, onFault, memory);
+    this.proxy = new UpstreamProxy(sessions, onFault);
   }
 
   onModuleInit(): void {
@@ -77,10 +81,10 @@ export class Gateway implements OnModuleInit, BeforeApplicationShutdown {
         sendEmpty(res, 204);
         return;
       }
-      const { endpoint, upstream } = this.admit(req);
+      const { endpoint, row, upstream } = this.admit(req);
       if (endpoint === 'sse') await this.sse.stream(req, res, upstream);
       else if (endpoint === 'messages') await this.sse.message(req, res, upstream);
-      else if (endpoint === 'mcp') await this.streamableHttp.handle(req, res, upstream);
+      else if (endpoint === 'mcp') await this.serveStreamableHttp(req, res, row, upstream);
       else throw new EdgeError(426, 'Upgrade Required: this is for WebSocket', undefined, UPGRADE);
     } catch (error) {
       sendError(res, this.known(error));
@@ -96,6 +100,21 @@ export class Gateway implements OnModuleInit, BeforeApplicationShutdown {
     } catch (error) {
       refuseUpgrade(req, socket, this.known(error));
     }
+  }
+
+  /** Messages to a server that speaks the client's own transport in its era pass as they are. */
+  private async serveStreamableHttp(
+    req: IncomingMessage,
+    res: ServerResponse,
+    row: DeploymentRow,
+    upstream: Upstream,
+  ): Promise<void> {
+    const era = isModernHeader(req.headers) ? 'modern' : 'handshake';
+    // The modern era has nothing but POST.
+    const canPass = row.transport === 'streamable_http' && (era === 'handshake' || req.method === 'POST');
+    const endpoint = canPass ? await this.upstreams.findDirect(row, era, signalOf(res)) : undefined;
+    if (endpoint) await this.proxy.handle(req, res, { ...upstream, endpoint, era });
+    else await this.streamableHttp.handle(req, res, upstream);
   }
 
   /** Who may not come in is told why; the rest has a deployment to talk to. */
@@ -130,6 +149,13 @@ export class Gateway implements OnModuleInit, BeforeApplicationShutdown {
     void this.sessions.closeAll(deploymentId);
     void this.processes.drain(deploymentId);
   }
+}
+
+/** Aborted when the client is gone, or has its answer. */
+function signalOf(res: ServerResponse): AbortSignal {
+  const closed = new AbortController();
+  res.once('close', () => closed.abort());
+  return closed.signal;
 }
 
 const UPGRADE = { upgrade: 'websocket', connection: 'Upgrade' };

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Config } from '../config/config.js';
 import { Activity } from '../deployments/activity.js';
@@ -6,9 +7,15 @@ import { DeploymentWaits } from '../deployments/deployment-waits.js';
 import { Reconciler } from '../deployments/reconciler.js';
 import { AppError } from '../errors/app-error.js';
 import type { Channel } from '../mcp/channels/channel.js';
+import type { HttpEndpoint } from '../mcp/channels/http-endpoint.js';
 import type { Upstream } from '../mcp/edges/upstream.js';
+import type { Era } from '../mcp/modern/era.js';
 import type { ModernChannel } from '../mcp/modern/modern-upstream.js';
+import { HandshakeServerAsModern } from '../mcp/translation/handshake-server-as-modern.js';
+import { RequestSeal } from '../mcp/translation/request-seal.js';
+import { CLIENT_INFO } from './client-info.js';
 import { Eras } from './eras.js';
+import { HttpServers } from './http-servers.js';
 import { ProcessPool } from './process-pool.js';
 
 const FAILED_RETRY_SECONDS = 30;
@@ -17,12 +24,16 @@ const GONE_RETRY_SECONDS = 5;
 /** What the edges need of a deployment: conversations with its server in the era of the client. */
 @Injectable()
 export class Upstreams {
+  /** For as long as the calls live that it is about, which end with the control plane. */
+  private readonly seal = new RequestSeal(randomBytes(32));
+
   constructor(
     private readonly config: Config,
     private readonly waits: DeploymentWaits,
     private readonly reconciler: Reconciler,
     private readonly activity: Activity,
     private readonly processes: ProcessPool,
+    private readonly httpServers: HttpServers,
     private readonly eras: Eras,
   ) {}
 
@@ -42,6 +53,14 @@ export class Upstreams {
     };
   }
 
+  /** Where a server that speaks Streamable HTTP listens, if it speaks this era; undefined where it must be translated. */
+  async findDirect(row: DeploymentRow, era: Era, signal: AbortSignal): Promise<HttpEndpoint | undefined> {
+    const ready = await this.ready(row, signal);
+    return this.guarded(ready, async () =>
+      (await this.eras.speaks(era, ready, Date.now())) ? this.httpServers.ready(ready, signal) : undefined,
+    );
+  }
+
   private async isNative(row: DeploymentRow, signal: AbortSignal): Promise<boolean> {
     const ready = await this.ready(row, signal);
     return this.guarded(ready, () => this.eras.speaks('modern', ready, Date.now()));
@@ -54,14 +73,20 @@ export class Upstreams {
 
   private async openModern(
     row: DeploymentRow,
-    _principal: string,
+    principal: string,
     native: boolean,
     signal: AbortSignal,
   ): Promise<ModernChannel> {
     const ready = await this.ready(row, signal);
     const channel = await this.guarded(ready, () => this.processes.take(ready, signal));
     if (native) return { channel, parked: undefined };
-    throw new AppError('internal_error');
+    const translated = new HandshakeServerAsModern(channel, {
+      clientInfo: CLIENT_INFO,
+      handshakeMs: row.startTimeoutSeconds * 1000,
+      seal: this.seal,
+      principal: `${row.id} ${principal}`,
+    });
+    return { channel: translated, parked: translated };
   }
 
   /** Waits for a deployment that is starting. */
