@@ -14,17 +14,7 @@ export function requireUpgradable(req: IncomingMessage): void {
     throw new EdgeError(405, 'Method Not Allowed', RPC.serverError, { allow: 'GET' });
   }
   const isWebSocket = headers.upgrade?.toLowerCase() === 'websocket';
-  if (!isWebSocket || headers['sec-websocket-version'] !== VERSION) {
-    throw new EdgeError(
-      426,
-      `Upgrade Required: WebSocket version ${VERSION} is spoken here`,
-      RPC.serverError,
-      {
-        upgrade: 'websocket',
-        'sec-websocket-version': VERSION,
-      },
-    );
-  }
+  if (!isWebSocket || headers['sec-websocket-version'] !== VERSION) throw upgradeRequired();
   if (!KEY.test(headers['sec-websocket-key'] ?? '')) {
     throw new EdgeError(400, 'Bad Request: Sec-WebSocket-Key must be 16 bytes in base64');
   }
@@ -36,7 +26,6 @@ export function requireUpgradable(req: IncomingMessage): void {
   }
 }
 
-/** 426: for whatever comes to the address of a WebSocket and is none. */
 function upgradeRequired(): EdgeError {
   return new EdgeError(
     426,
