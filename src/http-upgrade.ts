@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { isAnswering } from './mcp/edges/websocket/refuse-upgrade.js';
 
 type Upgrade = (req: IncomingMessage, socket: Duplex, head: Buffer) => Promise<void>;
 
@@ -21,6 +22,10 @@ export function serveUpgrades(server: Server, path: string, upgrade: Upgrade): v
 
 /** The server has read the head of the request and let go of the socket: give it back, with the head put in front. */
 function serveWithoutUpgrade(server: Server, req: IncomingMessage, socket: Duplex, head: Buffer): void {
+  if (isAnswering(socket)) {
+    socket.destroy();
+    return;
+  }
   const lines = [`${req.method ?? 'GET'} ${req.url ?? '/'} HTTP/${req.httpVersion}`];
   for (let i = 0; i + 1 < req.rawHeaders.length; i += 2) {
     const name = req.rawHeaders[i] ?? '';

@@ -20,6 +20,7 @@ import { SessionDirectory } from '../mcp/sessions/session-directory.js';
 import { GatewayAuth } from './gateway-auth.js';
 import { OriginGuard } from './origin-guard.js';
 import { ProcessPool } from './process-pool.js';
+import { SharedServers } from './shared-servers.js';
 import { UpstreamProxy } from './upstream-proxy.js';
 import { failed, Upstreams } from './upstreams.js';
 
@@ -50,6 +51,7 @@ export class Gateway implements OnModuleInit, BeforeApplicationShutdown {
     private readonly auth: GatewayAuth,
     private readonly origins: OriginGuard,
     private readonly processes: ProcessPool,
+    private readonly sharedServers: SharedServers,
     private readonly upstreams: Upstreams,
   ) {
     const { sessions } = this;
@@ -70,7 +72,8 @@ export class Gateway implements OnModuleInit, BeforeApplicationShutdown {
   /** Conversations end with the process that holds them; sandboxes stay. */
   async beforeApplicationShutdown(): Promise<void> {
     clearInterval(this.expiry);
-    await Promise.all([this.sessions.closeAll(), this.processes.drainAll()]);
+    await this.sessions.closeAll();
+    await Promise.all([this.sharedServers.stopAll(), this.processes.drainAll()]);
   }
 
   /** Answer a request below `/mcp-server`, whatever goes wrong. The body must be unread. */
@@ -145,8 +148,9 @@ export class Gateway implements OnModuleInit, BeforeApplicationShutdown {
       if (row) this.processes.fill(row);
       return;
     }
-    // Whatever the sandbox held is gone or going; both have deadlines of their own and never reject.
+    // Whatever the sandbox held is gone or going; all have deadlines of their own and never reject.
     void this.sessions.closeAll(deploymentId);
+    void this.sharedServers.stop(deploymentId);
     void this.processes.drain(deploymentId);
   }
 }

@@ -12,11 +12,13 @@ import type { Upstream } from '../mcp/edges/upstream.js';
 import type { Era } from '../mcp/modern/era.js';
 import type { ModernChannel } from '../mcp/modern/modern-upstream.js';
 import { HandshakeServerAsModern } from '../mcp/translation/handshake-server-as-modern.js';
+import { ModernServerAsHandshake } from '../mcp/translation/modern-server-as-handshake.js';
 import { RequestSeal } from '../mcp/translation/request-seal.js';
 import { CLIENT_INFO } from './client-info.js';
 import { Eras } from './eras.js';
 import { HttpServers } from './http-servers.js';
 import { ProcessPool } from './process-pool.js';
+import { SharedServers } from './shared-servers.js';
 
 const FAILED_RETRY_SECONDS = 30;
 const GONE_RETRY_SECONDS = 5;
@@ -34,6 +36,7 @@ export class Upstreams {
     private readonly activity: Activity,
     private readonly processes: ProcessPool,
     private readonly httpServers: HttpServers,
+    private readonly sharedServers: SharedServers,
     private readonly eras: Eras,
   ) {}
 
@@ -48,7 +51,9 @@ export class Upstreams {
         isNative: (signal) => this.isNative(row, signal),
         open: (native, signal) => this.openModern(row, principal, native, signal),
       },
-      onOpened: () => this.processes.fill(row),
+      onOpened: () => {
+        if (!isShared(row)) this.processes.fill(row);
+      },
       lease: () => this.activity.begin(row.id),
     };
   }
@@ -63,12 +68,20 @@ export class Upstreams {
 
   private async isNative(row: DeploymentRow, signal: AbortSignal): Promise<boolean> {
     const ready = await this.ready(row, signal);
-    return this.guarded(ready, () => this.eras.speaks('modern', ready, Date.now()));
+    return this.guarded(ready, async () => {
+      // A process that all share speaks the era that most clients do.
+      if (isShared(ready) && (await this.eras.speaks('handshake', ready, Date.now()))) return false;
+      return this.eras.speaks('modern', ready, Date.now());
+    });
   }
 
   private async openHandshake(row: DeploymentRow, signal: AbortSignal): Promise<Channel> {
     const ready = await this.ready(row, signal);
-    return this.guarded(ready, () => this.processes.take(ready, signal));
+    return this.guarded(ready, async () => {
+      if (await this.eras.speaks('handshake', ready, Date.now())) return this.open(ready, signal);
+      const channel = await this.processes.take(ready, signal);
+      return new ModernServerAsHandshake(channel, { handshakeMs: row.startTimeoutSeconds * 1000 });
+    });
   }
 
   private async openModern(
@@ -78,15 +91,21 @@ export class Upstreams {
     signal: AbortSignal,
   ): Promise<ModernChannel> {
     const ready = await this.ready(row, signal);
-    const channel = await this.guarded(ready, () => this.processes.take(ready, signal));
-    if (native) return { channel, parked: undefined };
-    const translated = new HandshakeServerAsModern(channel, {
-      clientInfo: CLIENT_INFO,
-      handshakeMs: row.startTimeoutSeconds * 1000,
-      seal: this.seal,
-      principal: `${row.id} ${principal}`,
+    return this.guarded(ready, async () => {
+      if (native) return { channel: await this.processes.take(ready, signal), parked: undefined };
+      const translated = new HandshakeServerAsModern(await this.open(ready, signal), {
+        clientInfo: CLIENT_INFO,
+        handshakeMs: row.startTimeoutSeconds * 1000,
+        seal: this.seal,
+        principal: `${row.id} ${principal}`,
+      });
+      return { channel: translated, parked: translated };
     });
-    return { channel: translated, parked: translated };
+  }
+
+  /** A conversation with a server of the handshake era. */
+  private open(row: DeploymentRow, signal: AbortSignal): Promise<Channel> {
+    return isShared(row) ? this.sharedServers.open(row) : this.processes.take(row, signal);
   }
 
   /** Waits for a deployment that is starting. */
@@ -111,6 +130,10 @@ export class Upstreams {
       });
     }
   }
+}
+
+function isShared(row: DeploymentRow): boolean {
+  return row.sessionMode === 'shared';
 }
 
 export function failed(row: DeploymentRow): AppError {
