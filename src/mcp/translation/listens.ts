@@ -140,14 +140,16 @@ function wants(filter: Filter, message: Notification): boolean {
   if (method === 'notifications/resources/updated') {
     const { params } = scanObject(text, startOf(text), ['params']).members;
     const uri = stringIn(rawMembers(message, params, ['uri']).uri);
-    return uri !== undefined && (filter.resourceSubscriptions ?? []).some((watched) => covers(watched, uri));
+    return (
+      uri !== undefined && (filter.resourceSubscriptions ?? []).some((watched) => isWatched(uri, watched))
+    );
   }
   if (!Object.hasOwn(LIST_CHANGED, method)) return false;
   return filter[LIST_CHANGED[method as keyof typeof LIST_CHANGED]] === true;
 }
 
 /** A server may tell of a part of what was subscribed (2025-11-25, server/resources). */
-function covers(watched: string, uri: string): boolean {
+export function isWatched(uri: string, watched: string): boolean {
   return uri === watched || uri.startsWith(watched.endsWith('/') ? watched : `${watched}/`);
 }
 
