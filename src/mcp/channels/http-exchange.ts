@@ -42,7 +42,6 @@ export function ask(
     path: path ?? endpoint.path,
     method,
     agent: endpoint.agent,
-    signal,
     headers: {
       host: endpoint.host,
       ...headers,
@@ -50,6 +49,12 @@ export function ask(
     },
   });
   request.once('socket', (socket) => limitConnect(request, socket));
+  // Not given to `request`, which gives it to the connection as well, and that may be another request's by then. Without
+  // an error, because a connection on its way back to the agent has nobody who listens for one.
+  const abort = (): void => void request.destroy();
+  signal.addEventListener('abort', abort, { once: true });
+  request.once('close', () => signal.removeEventListener('abort', abort));
+  if (signal.aborted) abort();
   const sent = new Promise<void>((resolve) => {
     request.once('finish', resolve).once('close', resolve);
   });

@@ -257,6 +257,28 @@ describe('a session with a Streamable HTTP server', () => {
     if (answer) expect(answer.error?.message).toContain('exited with code 139. It said:\nsegmentation fault');
   });
 
+  it('breaks off what is under way when it ends, and nothing of another session on the same connections', async () => {
+    const gate = new Gate();
+    const one = await open((request) => {
+      if (request.message.method === 'hold')
+        void gate.wait().then(() => sendJson(request.res, resultOf(request)));
+      else if (request.message.method === 'ping') sendJson(request.res, resultOf(request));
+    });
+    const two = new Listener(new StreamableHttpChannel(upstream.endpoint(), 10_000));
+    for (const listener of [one, two]) {
+      void listener.say({ id: 1, method: 'ping' });
+      await expect.poll(() => listener.answerTo(1)).toBeDefined();
+    }
+    void one.say({ id: 2, method: 'never' });
+    void two.say({ id: 2, method: 'hold' });
+    void one.say({ method: 'notifications/never' });
+    await gate.reached;
+    await one.channel.close();
+    gate.open();
+    await expect.poll(() => two.answerTo(2)).toEqual({ jsonrpc: '2.0', id: 2, result: {} });
+    await two.channel.close();
+  });
+
   it('bounds how many calls are in flight', async () => {
     const listener = await open(() => undefined);
     for (let id = 1; id <= 200; id++) void listener.say({ id, method: 'tools/call' });
