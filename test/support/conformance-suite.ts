@@ -2,11 +2,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { recentNode } from './fixture-node.js';
 import { installPackages } from './fixture-packages.js';
-
-/** The suite needs Node 22; this package is nothing but its binary. */
-const NODE_PACKAGE = `node-${process.platform}-${process.arch}`;
-const NODE_VERSION = '22.23.3';
 
 /** One scenario as the suite's summary counts it. */
 export interface Scenario {
@@ -26,7 +23,7 @@ export interface SuiteReport {
   output: string;
 }
 
-/** Run the official conformance suite of this version against a URL. The results go to `directory`, which is empty. */
+/** Run the official conformance suite of this version against a URL; it needs Node 22. The results go to `directory`, which is empty. */
 export async function runSuite(
   version: string,
   url: string,
@@ -35,7 +32,7 @@ export async function runSuite(
 ): Promise<SuiteReport> {
   const suite = await installPackages('conformance', [`@modelcontextprotocol/conformance@${version}`]);
   const main = join(suite, 'node_modules/@modelcontextprotocol/conformance/dist/index.js');
-  const child = spawn(await nodeBinary(), [main, 'server', '--url', url, '-o', directory, ...args], {
+  const child = spawn(await recentNode(), [main, 'server', '--url', url, '-o', directory, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
@@ -53,12 +50,6 @@ export function failuresOf(report: SuiteReport): string[] {
     .map(({ name, findings }) => `${name}: ${findings.join('; ')}`);
   // The suite may fail in another way than by a check.
   return report.exitCode === 0 || failures.length > 0 ? failures : [report.output];
-}
-
-async function nodeBinary(): Promise<string> {
-  if (Number(process.versions.node.split('.')[0]) >= 22) return process.execPath;
-  const directory = await installPackages('node', [`${NODE_PACKAGE}@${NODE_VERSION}`]);
-  return join(directory, 'node_modules', NODE_PACKAGE, 'bin/node');
 }
 
 function scenariosOf(output: string, directory: string): Scenario[] {

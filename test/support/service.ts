@@ -22,7 +22,7 @@ export interface Deployment {
   id: string;
   status: string;
   statusReason: { code: string; message: string; at: string };
-  urls: { mcp: string };
+  urls: { mcp: string; sse: string; ws: string };
   access: string;
   /** Only in the answer to POST. */
   accessToken?: string;
@@ -33,6 +33,8 @@ export interface Deployment {
 
 export interface DeploymentRequest {
   image: string;
+  transport?: { type: 'stdio' | 'streamable_http' | 'sse'; endpoint?: string };
+  sessionMode?: 'isolated' | 'shared';
   args?: string[];
   env?: Record<string, string>;
   access?: 'token' | 'public';

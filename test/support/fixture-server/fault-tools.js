@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process, { env } from 'node:process';
-import { inputs, json, text } from '../fixture-content/results.js';
+import { inputs, text } from '../fixture-content/results.js';
 
 const LABEL = { type: 'string' };
 const KB = 1024;
@@ -15,13 +15,6 @@ async function write(stream, chunk) {
 
 function counterFile(label) {
   return join(env.HOME, `flood-${label.replaceAll(/\W/g, '_')}`);
-}
-
-/** Processes of the sandbox, except its first and the engine's own. */
-function commandLines() {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim());
 }
 
 const DEAF_CHILD = "process.on('SIGTERM', () => {}); process.stdin.resume(); setInterval(() => {}, 1000)";
@@ -108,11 +101,5 @@ export const faultTools = [
       }
       return text('forked');
     },
-  },
-  {
-    name: 'processes',
-    description: 'The command lines of all processes in the sandbox',
-    inputSchema: inputs(),
-    run: () => json(commandLines()),
   },
 ];

@@ -1,0 +1,41 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { MATRIX_CLIENTS, MATRIX_SERVERS, type MatrixTarget } from '../support/client-matrix.js';
+import { installMatrixPrograms } from '../support/client-matrix-programs.js';
+import { fixtureImage } from '../support/fixture-image.js';
+import { Service } from '../support/service.js';
+
+describe('unmodified clients', () => {
+  let service: Service;
+  const targets = new Map<string, MatrixTarget>();
+
+  beforeAll(async () => {
+    const image = await fixtureImage();
+    await installMatrixPrograms();
+    service = await Service.start();
+    await Promise.all(
+      MATRIX_SERVERS.map(async ({ server, transport, args }) => {
+        targets.set(server, await service.deploy({ image, transport, args: [...args] }));
+      }),
+    );
+  });
+
+  afterAll(() => service.stop());
+
+  const cells = MATRIX_SERVERS.flatMap(({ server }) =>
+    MATRIX_CLIENTS.map(({ client, edge, connect }) => [client, edge, server, connect] as const),
+  );
+
+  it.each(cells)('%s over %s works with a server that speaks %s', async (_client, _edge, server, connect) => {
+    const target = targets.get(server);
+    if (!target) throw new Error(`There is no deployment that speaks ${server}`);
+    const client = await connect(target);
+    try {
+      expect(await client.toolNames()).toEqual(expect.arrayContaining(['echo', 'test_simple_text']));
+      expect(await client.echo('grüß dich 🌍')).toBe('grüß dich 🌍');
+      if (client.progress) expect(await client.progress(server)).toEqual([1, 2, 3]);
+      if (client.ask) expect(await client.ask(server)).toBe('yes');
+    } finally {
+      await client.close();
+    }
+  });
+});
