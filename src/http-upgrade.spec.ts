@@ -43,6 +43,9 @@ afterEach(async () => {
   await new Promise((resolve) => server.close(resolve));
 });
 
+const hasTwoAnswers = (text: string): boolean =>
+  (text.match(/HTTP\/1\.1 200/g) ?? []).length === 2 && text.endsWith('}');
+
 const H2C = 'Connection: Upgrade, HTTP2-Settings, keep-alive\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEA\r\n';
 
 describe('a request to upgrade', () => {
@@ -57,10 +60,8 @@ describe('a request to upgrade', () => {
     ['to a WebSocket elsewhere', 'Connection: upgrade\r\nUpgrade: websocket\r\n'],
   ])('%s is served without, its body and the next request included', async (_what, headers) => {
     const body = 'x'.repeat(200_000);
-    const isWhole = (text: string): boolean =>
-      (text.match(/HTTP\/1\.1 200/g) ?? []).length === 2 && text.endsWith('}');
     const text = await send(
-      isWhole,
+      hasTwoAnswers,
       `POST /api HTTP/1.1\r\nHost: a\r\n${headers}Content-Length: ${body.length}\r\n\r\n${body.slice(0, 10)}`,
       body.slice(10),
       'GET /next HTTP/1.1\r\nHost: a\r\n\r\n',

@@ -79,7 +79,13 @@ export class Eras {
 
 function keyOf(era: Era, row: DeploymentRow): string {
   const { imageId, id, transport, endpoint, args, env } = row;
-  const what = JSON.stringify([imageId ?? id, transport, endpoint, args, Object.entries(env).sort()]);
+  const what = JSON.stringify([
+    imageId ?? id,
+    transport,
+    endpoint,
+    args,
+    Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1)),
+  ]);
   // Environments hold secrets, which need not lie about in keys.
   return `${era} ${createHash('sha256').update(what).digest('base64url')}`;
 }

@@ -57,10 +57,11 @@ export class Gateway implements OnModuleInit, BeforeApplicationShutdown {
     const { sessions } = this;
     const onFault = (error: unknown): void => this.logger.error(error);
     const memory = new MessageMemory();
-    const stateless = new StatelessHttpEdge(new WarmServers(sessions, () => Date.now()));
+    const warm = new WarmServers(sessions, () => Date.now());
+    const stateless = new StatelessHttpEdge(warm);
     this.streamableHttp = new StreamableHttpEdge(sessions, stateless, onFault, memory);
-    this.sse = new SseEdge(sessions, onFault, memory);
-    this.webSocket = new WebSocketEdge(sessions, onFault, memory);
+    this.sse = new SseEdge(sessions, warm, onFault, memory);
+    this.webSocket = new WebSocketEdge(sessions, warm, onFault, memory);
     this.proxy = new UpstreamProxy(sessions, onFault);
   }
 

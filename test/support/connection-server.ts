@@ -1,13 +1,11 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { StdioChannel } from '../../src/mcp/channels/stdio-channel.js';
-import {
-  ConnectionSession,
-  type ConnectionUpstream,
-} from '../../src/mcp/edges/connection/connection-session.js';
 import { MessageMemory } from '../../src/mcp/edges/http/message-memory.js';
 import { SseEdge } from '../../src/mcp/edges/sse/sse-edge.js';
+import type { Upstream } from '../../src/mcp/edges/upstream.js';
 import { WebSocketEdge } from '../../src/mcp/edges/websocket/websocket-edge.js';
+import { WarmServers } from '../../src/mcp/modern/warm-servers.js';
 import { SessionDirectory } from '../../src/mcp/sessions/session-directory.js';
 import { mcpServer, type Script, ScriptedProcess } from './scripted-process.js';
 
@@ -17,20 +15,23 @@ export type ConnectionServer = Awaited<ReturnType<typeof startConnections>>;
  * The HTTP+SSE and the WebSocket edge on one port, over scripted processes: /sse, /messages and /ws. The headers
  * `x-principal` and `x-deployment` say who asks for what.
  */
-export async function startConnections(
-  script: Script = mcpServer(),
-  changes: Partial<ConnectionUpstream> = {},
-) {
+export async function startConnections(script: Script = mcpServer(), changes: Partial<Upstream> = {}) {
   const clock = { now: Date.now() };
-  const sessions = new SessionDirectory<ConnectionSession>(() => clock.now);
+  const sessions = new SessionDirectory(() => clock.now);
   const faults: unknown[] = [];
   const processes: ScriptedProcess[] = [];
   const sockets: Socket[] = [];
   const counts = { leases: 0, opened: 0, handled: 0 };
   const memory = new MessageMemory();
-  const sse = new SseEdge(sessions, (fault) => faults.push(fault), memory);
-  const ws = new WebSocketEdge(sessions, (fault) => faults.push(fault), memory);
-  const upstreamOf = ({ headers }: IncomingMessage): ConnectionUpstream => ({
+  const warm = new WarmServers(sessions, () => clock.now);
+  const openChannel = (): Promise<StdioChannel> => {
+    const process = new ScriptedProcess(script);
+    processes.push(process);
+    return Promise.resolve(new StdioChannel(process, 32 << 20));
+  };
+  const sse = new SseEdge(sessions, warm, (fault) => faults.push(fault), memory);
+  const ws = new WebSocketEdge(sessions, warm, (fault) => faults.push(fault), memory);
+  const upstreamOf = ({ headers }: IncomingMessage): Upstream => ({
     owner: {
       deploymentId: String(headers['x-deployment'] ?? 'dp_a'),
       principal: String(headers['x-principal']),
@@ -38,10 +39,10 @@ export async function startConnections(
     maxSessions: 3,
     maxMessageBytes: 1 << 20,
     handshakeMs: 60_000,
-    openChannel: () => {
-      const process = new ScriptedProcess(script);
-      processes.push(process);
-      return Promise.resolve(new StdioChannel(process, 32 << 20));
+    openChannel,
+    modern: {
+      isNative: () => Promise.resolve(true),
+      open: async () => ({ channel: await openChannel(), parked: undefined }),
     },
     onOpened: () => counts.opened++,
     lease: () => {

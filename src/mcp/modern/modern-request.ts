@@ -55,7 +55,7 @@ export function hasModernClaim(message: Envelope): boolean {
 
 export function rawEnvelopeOf({ text }: Envelope): RawEnvelope {
   const { params } = scanObject(text, startOf(text), ['params']).members;
-  const meta = params && scanObject(text, params.start, ['_meta']).members._meta;
+  const { _meta: meta } = params ? scanObject(text, params.start, ['_meta']).members : {};
   if (!meta) return {};
   const names = Object.values(META);
   const { members } = scanObject(text, meta.start, names);

@@ -167,7 +167,7 @@ export class ModernServer {
 
   private finish(why: ChannelClosed): void {
     this.logging.clear();
-    for (const id of [...this.own.keys()]) this.settleOwn(id, undefined);
+    for (const id of this.own.keys()) this.settleOwn(id, undefined);
     for (const pending of this.requests.takeAll()) {
       void pending.outlet.deliver(errorText(pending.rawId, closedError(why)), true);
     }
@@ -177,7 +177,7 @@ export class ModernServer {
 /** The final answer to a subscription names it in its `_meta`, where notifications do in their params. */
 function withSubscriptionSlot(message: Response): Response {
   const { text, result } = message;
-  const meta = result && scanObject(text, result.start, ['_meta']).members._meta;
+  const { _meta: meta } = result ? scanObject(text, result.start, ['_meta']).members : {};
   const subscriptionId = meta && scanObject(text, meta.start, [SUBSCRIPTION_ID]).members[SUBSCRIPTION_ID];
   return subscriptionId ? { ...message, slots: { ...message.slots, subscriptionId } } : message;
 }

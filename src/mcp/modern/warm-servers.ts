@@ -48,12 +48,12 @@ export class WarmServers {
         requireParamHeaders(declared, headers, range && text.slice(range.start, range.end));
       }
       signal.throwIfAborted();
-      const { cancel, sent } = server.request(request, releasingOutlet(outlet, release));
+      const relayed = server.request(request, releasingOutlet(outlet, release));
       const giveUp = (): void => {
-        cancel();
+        relayed.cancel();
         release();
       };
-      return { cancel: giveUp, sent };
+      return { cancel: giveUp, sent: relayed.sent };
     } catch (error) {
       release();
       throw error;

@@ -1,15 +1,16 @@
 import type { Channel, ChannelClosed } from '../../channels/channel.js';
-import type { Envelope, ParsedBody, Request } from '../../jsonrpc/envelope.js';
+import { type Envelope, type ParsedBody, rawSlot, type Request } from '../../jsonrpc/envelope.js';
 import { InvalidMessageError } from '../../jsonrpc/invalid-message.error.js';
 import { errorText, RPC } from '../../jsonrpc/json-rpc.js';
+import type { Era } from '../../modern/era.js';
+import { hasModernClaim } from '../../modern/modern-request.js';
+import type { WarmServers } from '../../modern/warm-servers.js';
 import type { Outlet } from '../../sessions/outlet.js';
 import { Session } from '../../sessions/session.js';
 import type { Closable } from '../../sessions/session-directory.js';
 import type { Upstream } from '../upstream.js';
 import type { ClientConnection, ConnectionEnd } from './client-connection.js';
-
-/** The part of an upstream that conversations of the handshake era need. */
-export type ConnectionUpstream = Omit<Upstream, 'modern'>;
+import { ModernRequests } from './modern-requests.js';
 
 /** For the client to send `initialize`; enough for a person who types it. */
 const INITIALIZE_MS = 60_000;
@@ -21,7 +22,9 @@ export class ConnectionSession implements Closable {
   private readonly ambient: Outlet;
   private ending: ConnectionEnd | undefined;
   private over = false;
-  private initialized = false;
+  /** By the first message, for good. */
+  private era: Era | undefined;
+  private readonly modern: ModernRequests;
   private deadline: NodeJS.Timeout | undefined;
   /** A request of the client has been told why the session is over. */
   private told = false;
@@ -30,9 +33,11 @@ export class ConnectionSession implements Closable {
   constructor(
     private readonly channel: Channel,
     private readonly connection: ClientConnection,
-    private readonly upstream: ConnectionUpstream,
+    private readonly upstream: Upstream,
+    servers: WarmServers,
     private readonly onClosed: () => void,
   ) {
+    this.modern = new ModernRequests(servers, connection, upstream);
     this.ambient = {
       get open() {
         return connection.open;
@@ -47,7 +52,7 @@ export class ConnectionSession implements Closable {
   }
 
   get inFlight(): number {
-    return this.session.inFlight;
+    return this.session.inFlight + this.modern.inFlight;
   }
 
   get connected(): boolean {
@@ -89,12 +94,16 @@ export class ConnectionSession implements Closable {
 
   private relay(message: Envelope): Promise<void> | undefined {
     if (message.kind === 'request') return this.request(message);
-    if (!this.initialized) throw new InvalidMessageError('initialize must come first');
+    if (this.era === 'modern') return this.modernNotice(message);
+    if (this.era === undefined) throw new InvalidMessageError('initialize must come first');
     return this.session.fromClient(message, this.ambient);
   }
 
   private request(message: Request): Promise<void> | undefined {
     const isInitialize = message.method === 'initialize';
+    if (this.era === 'modern' || (this.era === undefined && hasModernClaim(message))) {
+      return this.modernRequest(message);
+    }
     const refusal = this.refusalOf(message, isInitialize);
     if (refusal !== undefined) {
       const error = { code: RPC.invalidRequest, message: `Invalid Request: ${refusal}` };
@@ -109,13 +118,26 @@ export class ConnectionSession implements Closable {
     return this.session.fromClient(message, outlet);
   }
 
+  private modernRequest(message: Request): Promise<void> {
+    this.era = 'modern';
+    clearTimeout(this.deadline);
+    return this.modern.request(message);
+  }
+
+  /** Clients of this era cancel, and have nothing else to tell or answer. */
+  private modernNotice(message: Envelope): undefined {
+    const rawId = rawSlot(message, 'requestId');
+    if (message.kind === 'notification' && rawId !== undefined) this.modern.cancel(rawId);
+  }
+
   private refusalOf(message: Request, isInitialize: boolean): string | undefined {
-    if (isInitialize) return this.initialized ? 'the session is already initialized' : undefined;
-    return this.initialized || message.method === 'ping' ? undefined : 'initialize must come first';
+    const isBegun = this.era !== undefined;
+    if (isInitialize) return isBegun ? 'the session is already initialized' : undefined;
+    return isBegun || message.method === 'ping' ? undefined : 'initialize must come first';
   }
 
   private awaitHandshake(): void {
-    this.initialized = true;
+    this.era = 'handshake';
     const { handshakeMs } = this.upstream;
     this.startDeadline(handshakeMs, () => {
       // The client is told by the error that answers its request.
@@ -162,6 +184,7 @@ export class ConnectionSession implements Closable {
 
   private finish(why: ChannelClosed): void {
     clearTimeout(this.deadline);
+    this.modern.cancelAll();
     this.over = true;
     const end = this.ending ?? { cause: 'server_failed', message: why.message };
     if (!this.told && (end.cause === 'server_failed' || end.cause === 'policy')) {

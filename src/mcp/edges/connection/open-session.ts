@@ -2,7 +2,9 @@ import { AppError } from '../../../errors/app-error.js';
 import type { Channel } from '../../channels/channel.js';
 import type { SessionDirectory } from '../../sessions/session-directory.js';
 import type { ClientConnection } from './client-connection.js';
-import { ConnectionSession, type ConnectionUpstream } from './connection-session.js';
+import type { WarmServers } from '../../modern/warm-servers.js';
+import type { Upstream } from '../upstream.js';
+import { ConnectionSession } from './connection-session.js';
 
 /**
  * Take a place among the deployment's sessions and open a channel for it. Whoever gets the channel holds the place and
@@ -11,7 +13,7 @@ import { ConnectionSession, type ConnectionUpstream } from './connection-session
  */
 export async function openChannel(
   sessions: SessionDirectory,
-  upstream: ConnectionUpstream,
+  upstream: Upstream,
   gone: AbortSignal,
 ): Promise<Channel> {
   const { deploymentId } = upstream.owner;
@@ -35,9 +37,10 @@ export function startSession(
   id: string,
   channel: Channel,
   connection: ClientConnection,
-  upstream: ConnectionUpstream,
+  upstream: Upstream,
+  servers: WarmServers,
 ): ConnectionSession {
-  const session = new ConnectionSession(channel, connection, upstream, () => sessions.remove(id));
+  const session = new ConnectionSession(channel, connection, upstream, servers, () => sessions.remove(id));
   sessions.add(id, upstream.owner, session);
   // What the server said before may have ended it already.
   if (session.closed) sessions.remove(id);

@@ -46,21 +46,24 @@ export class EdgeError extends Error {
  * id of the request that failed, where it is known.
  */
 export function sendError(res: ServerResponse, error: EdgeError | AppError, rawId = 'null'): void {
+  sendJson(res, error.status, rpcErrorText(error, rawId), headersOf(error));
+}
+
+/** Any failure as a JSON-RPC error. */
+export function rpcErrorText(error: EdgeError | AppError, rawId: string): string {
   if (error instanceof EdgeError) {
-    const { status, rpcCode: code, message, headers, data } = error;
-    sendJson(res, status, errorText(rawId, { code, message, ...(data && { data }) }), headers);
-    return;
+    const { rpcCode: code, message, data } = error;
+    return errorText(rawId, { code, message, ...(data && { data }) });
   }
-  const body = errorText(rawId, {
+  return errorText(rawId, {
     code: RPC.serverError,
     message: error.detail === undefined ? error.title : `${error.title}: ${error.detail}`,
     data: { code: error.code },
   });
+}
+
+function headersOf(error: EdgeError | AppError): Record<string, string> {
+  if (error instanceof EdgeError) return error.headers;
   const { retryAfterSeconds } = error;
-  sendJson(
-    res,
-    error.status,
-    body,
-    retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) },
-  );
+  return retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) };
 }

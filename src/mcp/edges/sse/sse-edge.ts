@@ -2,14 +2,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppError } from '../../../errors/app-error.js';
 import { InvalidMessageError } from '../../jsonrpc/invalid-message.error.js';
 import { RPC } from '../../jsonrpc/json-rpc.js';
+import type { WarmServers } from '../../modern/warm-servers.js';
 import { SessionDirectory, type SessionOwner } from '../../sessions/session-directory.js';
-import { ConnectionSession, type ConnectionUpstream } from '../connection/connection-session.js';
+import { ConnectionSession } from '../connection/connection-session.js';
 import { openChannel, startSession } from '../connection/open-session.js';
 import { readMessages } from '../http/body.js';
 import { EdgeError, sendEmpty, sendError } from '../http/http-reply.js';
 import { MessageMemory } from '../http/message-memory.js';
 import { awaitTurn } from '../http/pipelining.js';
 import { acceptedTypes, requireEventStream, requireJsonBody } from '../streamable-http/request-checks.js';
+import type { Upstream } from '../upstream.js';
 import { SseClient } from './sse-client.js';
 
 /**
@@ -20,12 +22,13 @@ export class SseEdge {
   /** @param onFault gets what should not have happened, for the log */
   constructor(
     private readonly sessions: SessionDirectory,
+    private readonly servers: WarmServers,
     private readonly onFault: (error: unknown) => void,
     private readonly memory = new MessageMemory(),
   ) {}
 
   /** Answers every request to …/sse, whatever goes wrong; never rejects. */
-  stream(req: IncomingMessage, res: ServerResponse, upstream: ConnectionUpstream): Promise<void> {
+  stream(req: IncomingMessage, res: ServerResponse, upstream: Upstream): Promise<void> {
     return this.answer(req, res, async () => {
       requireMethod(req, 'GET');
       requireEventStream(acceptedTypes(req));
@@ -34,7 +37,7 @@ export class SseEdge {
   }
 
   /** Answers every request to …/messages, whatever goes wrong; never rejects. */
-  message(req: IncomingMessage, res: ServerResponse, upstream: ConnectionUpstream): Promise<void> {
+  message(req: IncomingMessage, res: ServerResponse, upstream: Upstream): Promise<void> {
     return this.answer(req, res, async () => {
       requireMethod(req, 'POST');
       requireJsonBody(req);
@@ -56,7 +59,7 @@ export class SseEdge {
     }
   }
 
-  private async open(res: ServerResponse, upstream: ConnectionUpstream): Promise<void> {
+  private async open(res: ServerResponse, upstream: Upstream): Promise<void> {
     const gone = new AbortController();
     const onGone = (): void => gone.abort();
     res.once('close', onGone);
@@ -66,16 +69,12 @@ export class SseEdge {
     const id = SessionDirectory.newId();
     // Relative, because a proxy in front of us may have another scheme, host and path.
     const client = new SseClient(res, `messages?sessionId=${id}`);
-    const session = startSession(this.sessions, id, channel, client, upstream);
+    const session = startSession(this.sessions, id, channel, client, upstream, this.servers);
     if (res.closed) session.leave();
     else res.once('close', () => session.leave());
   }
 
-  private async take(
-    req: IncomingMessage,
-    session: ConnectionSession,
-    upstream: ConnectionUpstream,
-  ): Promise<void> {
+  private async take(req: IncomingMessage, session: ConnectionSession, upstream: Upstream): Promise<void> {
     const memory = this.memory.lease(upstream.owner.deploymentId);
     try {
       const body = await readMessages(req, upstream.maxMessageBytes, memory);

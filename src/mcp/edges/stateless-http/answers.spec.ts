@@ -64,7 +64,7 @@ describe('the answer to a request of the modern era', () => {
   it('is a stream without event ids as soon as anything comes before it', async () => {
     const asked = ask(tool(1, { hold: true }, { token: 'mine' }));
     const { id, params } = await heard(0);
-    const progressToken = (params?.['_meta'] as { progressToken: unknown }).progressToken;
+    const { progressToken } = (params as { _meta: { progressToken: unknown } })['_meta'];
     edge.process.say(note('notifications/progress', { progressToken, progress: 1 }));
     edge.process.say({ jsonrpc: '2.0', id, result: {} });
     const reply = await (await asked).whole();
@@ -172,10 +172,11 @@ describe('a client that leaves', () => {
   });
 });
 
+const tagged = (method: string, subscriptionId: unknown): object =>
+  note(method, { _meta: { 'io.modelcontextprotocol/subscriptionId': subscriptionId } });
+
 describe('a subscription', () => {
   const listen = modern('sub', 'subscriptions/listen', { notifications: { toolsListChanged: true } });
-  const tagged = (method: string, subscriptionId: unknown): object =>
-    note(method, { _meta: { 'io.modelcontextprotocol/subscriptionId': subscriptionId } });
 
   it('gets what is tagged with it, under its own id, until it ends', async () => {
     const asked = ask(listen);
@@ -186,8 +187,11 @@ describe('a subscription', () => {
       tagged('notifications/tools/list_changed', id),
       tagged('notifications/tools/list_changed', 999),
     );
-    const _meta = { 'io.modelcontextprotocol/subscriptionId': id };
-    edge.process.say({ jsonrpc: '2.0', id, result: { resultType: 'complete', _meta } });
+    const answer = (subscriptionId: unknown): object => ({
+      resultType: 'complete',
+      _meta: { 'io.modelcontextprotocol/subscriptionId': subscriptionId },
+    });
+    edge.process.say({ jsonrpc: '2.0', id, result: answer(id) });
     await reply.whole();
     expect(reply.messages).toEqual([
       tagged('notifications/subscriptions/acknowledged', 'sub'),

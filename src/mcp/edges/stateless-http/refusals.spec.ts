@@ -15,15 +15,13 @@ afterAll(async () => {
 });
 
 const list = modern(7, 'tools/list');
-const without = (key: string): object => {
-  const _meta: Record<string, unknown> = { ...list.params._meta };
-  delete _meta[key];
-  return { ...list, params: { _meta } };
-};
+const { _meta: envelope } = list.params;
 const withMeta = (key: string, value: unknown): object => ({
   ...list,
-  params: { _meta: { ...list.params._meta, [key]: value } },
+  params: { _meta: { ...envelope, [key]: value } },
 });
+/** What is undefined is no member of the JSON. */
+const without = (key: string): object => withMeta(key, undefined);
 
 const VERSION = 'io.modelcontextprotocol/protocolVersion';
 const CAPABILITIES = 'io.modelcontextprotocol/clientCapabilities';
@@ -128,8 +126,9 @@ describe('a request of the modern era is refused', () => {
   });
 
   it.each(['GET', 'DELETE'] as const)('when it is a %s', async (method) => {
-    const ask = method === 'GET' ? edge.listen : edge.remove;
-    const reply = await (await ask({ 'mcp-protocol-version': '2026-07-28' })).whole();
+    const headers = { 'mcp-protocol-version': '2026-07-28' };
+    const asked = method === 'GET' ? edge.listen(headers) : edge.remove(headers);
+    const reply = await (await asked).whole();
     expect([reply.status, reply.headers.allow]).toEqual([405, 'POST']);
   });
 });

@@ -4,11 +4,12 @@ import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { AppError } from '../../../errors/app-error.js';
 import type { Channel } from '../../channels/channel.js';
+import type { WarmServers } from '../../modern/warm-servers.js';
 import { SessionDirectory } from '../../sessions/session-directory.js';
-import type { ConnectionUpstream } from '../connection/connection-session.js';
 import { openChannel, startSession } from '../connection/open-session.js';
 import { EdgeError } from '../http/http-reply.js';
 import { MessageMemory } from '../http/message-memory.js';
+import type { Upstream } from '../upstream.js';
 import { ReasonedWebSocket } from './close-code.js';
 import { MessageReader } from './message-reader.js';
 import { isAnswering, refuseUpgrade } from './refuse-upgrade.js';
@@ -32,6 +33,7 @@ export class WebSocketEdge {
   /** @param onFault gets what should not have happened, for the log */
   constructor(
     private readonly sessions: SessionDirectory,
+    private readonly servers: WarmServers,
     private readonly onFault: (error: unknown) => void,
     private readonly memory = new MessageMemory(),
   ) {}
@@ -40,12 +42,7 @@ export class WebSocketEdge {
    * Take a request to upgrade, as an HTTP server's `upgrade` event has it. The client is upgraded when the server
    * process is there, and gets an HTTP answer with a JSON-RPC error where that fails; never rejects.
    */
-  async upgrade(
-    req: IncomingMessage,
-    socket: Duplex,
-    head: Buffer,
-    upstream: ConnectionUpstream,
-  ): Promise<void> {
+  async upgrade(req: IncomingMessage, socket: Duplex, head: Buffer, upstream: Upstream): Promise<void> {
     const client = new WaitingClient(socket, head);
     try {
       if (isAnswering(socket)) throw new EdgeError(400, 'Bad Request: an upgrade must not be pipelined');
@@ -61,12 +58,7 @@ export class WebSocketEdge {
     }
   }
 
-  private start(
-    ws: WebSocket | undefined,
-    socket: Duplex,
-    channel: Channel,
-    upstream: ConnectionUpstream,
-  ): void {
+  private start(ws: WebSocket | undefined, socket: Duplex, channel: Channel, upstream: Upstream): void {
     const { deploymentId } = upstream.owner;
     if (!ws) {
       this.sessions.release(deploymentId);
@@ -75,7 +67,14 @@ export class WebSocketEdge {
       return;
     }
     const client = new WebSocketClient(ws, socket as Socket);
-    const session = startSession(this.sessions, SessionDirectory.newId(), channel, client, upstream);
+    const session = startSession(
+      this.sessions,
+      SessionDirectory.newId(),
+      channel,
+      client,
+      upstream,
+      this.servers,
+    );
     ws.once('error', () => session.leave()).once('close', () => session.leave());
     const reader = new MessageReader(ws, socket as Socket, {
       lease: () => this.memory.lease(deploymentId),
@@ -95,7 +94,7 @@ function accept(
   req: IncomingMessage,
   socket: Duplex,
   head: Buffer,
-  upstream: ConnectionUpstream,
+  upstream: Upstream,
 ): WebSocket | undefined {
   let accepted: WebSocket | undefined;
   const server = new WebSocketServer({ ...OPTIONS, maxPayload: upstream.maxMessageBytes });
