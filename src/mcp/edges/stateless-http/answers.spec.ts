@@ -175,6 +175,11 @@ describe('a client that leaves', () => {
 const tagged = (method: string, subscriptionId: unknown): object =>
   note(method, { _meta: { 'io.modelcontextprotocol/subscriptionId': subscriptionId } });
 
+const ended = (subscriptionId: unknown): object => ({
+  resultType: 'complete',
+  _meta: { 'io.modelcontextprotocol/subscriptionId': subscriptionId },
+});
+
 describe('a subscription', () => {
   const listen = modern('sub', 'subscriptions/listen', { notifications: { toolsListChanged: true } });
 
@@ -187,20 +192,12 @@ describe('a subscription', () => {
       tagged('notifications/tools/list_changed', id),
       tagged('notifications/tools/list_changed', 999),
     );
-    const answer = (subscriptionId: unknown): object => ({
-      resultType: 'complete',
-      _meta: { 'io.modelcontextprotocol/subscriptionId': subscriptionId },
-    });
-    edge.process.say({ jsonrpc: '2.0', id, result: answer(id) });
+    edge.process.say({ jsonrpc: '2.0', id, result: ended(id) });
     await reply.whole();
     expect(reply.messages).toEqual([
       tagged('notifications/subscriptions/acknowledged', 'sub'),
       tagged('notifications/tools/list_changed', 'sub'),
-      {
-        jsonrpc: '2.0',
-        id: 'sub',
-        result: { resultType: 'complete', _meta: { 'io.modelcontextprotocol/subscriptionId': 'sub' } },
-      },
+      { jsonrpc: '2.0', id: 'sub', result: ended('sub') },
     ]);
   });
 
