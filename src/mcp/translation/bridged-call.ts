@@ -29,8 +29,8 @@ export class BridgedCall {
   digest: string | undefined;
   /** The server's answer, where it came while the client was busy with questions. */
   outcome: Response | undefined;
-  collecting: NodeJS.Timeout | undefined;
   expiry: NodeJS.Timeout | undefined;
+  private collecting: NodeJS.Timeout | undefined;
   private currentId: string | undefined;
   private currentToken: string | undefined;
 
@@ -63,5 +63,22 @@ export class BridgedCall {
     this.currentId = undefined;
     this.currentToken = undefined;
     return asked;
+  }
+
+  /** Call `ask` once nothing has been asked for so long. Starts anew each time. */
+  collect(ask: () => void, quietMs: number): void {
+    this.stopCollecting();
+    const timer = setTimeout(() => {
+      // What has arrived already, but could not be read yet, belongs to it.
+      setImmediate(() => {
+        if (this.collecting === timer) ask();
+      });
+    }, quietMs);
+    this.collecting = timer;
+  }
+
+  stopCollecting(): void {
+    clearTimeout(this.collecting);
+    this.collecting = undefined;
   }
 }

@@ -96,7 +96,7 @@ export class BridgedCalls {
     this.calls.delete(id);
     call.upstreamId = undefined;
     // What it still asked it wants to know no more.
-    clearTimeout(call.collecting);
+    call.stopCollecting();
     call.questions.clear();
     if (call.rawId !== undefined) return this.conclude(call, message);
     call.outcome = keepable(message);

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ChannelUser } from '../../../test/support/channel-user.js';
+import type { ReadMessage } from '../../../test/support/scripted-process.js';
 import { ScriptedChannel } from '../../../test/support/scripted-channel.js';
 import {
   handshakeClient,
@@ -24,6 +25,10 @@ function fresh(result: object | undefined) {
   const server = new ScriptedChannel(result && modernServer(result));
   const channel = new ModernServerAsHandshake(server, { handshakeMs: 2000 });
   return { server, channel, client: new ChannelUser(channel) };
+}
+
+function metaOf(message: ReadMessage | undefined): Record<string, unknown> {
+  return (message?.params?.['_meta'] ?? {}) as Record<string, unknown>;
 }
 
 describe('initialize', () => {
@@ -126,7 +131,7 @@ describe('a request of the session', () => {
 
   it('carries the log level that the client has set, and info before', () => {
     const { server, request, told } = handshakeClient();
-    const level = (): unknown => (server.told.at(-1)?.params?.['_meta'] as object)[LEVEL as never];
+    const level = (): unknown => metaOf(server.told.at(-1))[LEVEL];
     request('tools/call');
     expect(level()).toBe('info');
     const set = request('logging/setLevel', { level: 'error' });

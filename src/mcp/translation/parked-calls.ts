@@ -68,7 +68,7 @@ export class ParkedCalls {
     for (const [key, question] of call.questions) {
       if (question.serverId !== serverId) continue;
       call.questions.delete(key);
-      if (call.questions.size === 0) clearTimeout(call.collecting);
+      if (call.questions.size === 0) call.stopCollecting();
       return true;
     }
     return false;
@@ -77,6 +77,7 @@ export class ParkedCalls {
   /** Ask now. The call's client must be waiting. */
   park(call: BridgedCall): Promise<void> | undefined {
     const { seal, principal, now } = this.lot;
+    call.stopCollecting();
     if (this.parked.size >= MAX_PARKED) return this.refuseAll(call);
     if (call.request) {
       call.digest = digestOf(call.method, call.request.text, call.parts.paramsAt);
@@ -130,7 +131,7 @@ export class ParkedCalls {
   /** The call is over: the server, where it still waits for answers, gets none. */
   drop(call: BridgedCall, message: string): void {
     this.release(call);
-    clearTimeout(call.collecting);
+    call.stopCollecting();
     for (const { serverId } of call.questions.values()) {
       if (serverId !== undefined) {
         void this.lot.toServer(errorText(serverId, { code: RPC.serverError, message }));
@@ -142,7 +143,7 @@ export class ParkedCalls {
   /** The server is gone. */
   clear(calls: Iterable<BridgedCall>): void {
     for (const call of [...calls, ...this.parked.values()]) {
-      clearTimeout(call.collecting);
+      call.stopCollecting();
       this.release(call);
     }
   }
@@ -155,8 +156,7 @@ export class ParkedCalls {
   /** While the client is busy with earlier questions, new ones wait for its next request. */
   private collect(call: BridgedCall): void {
     if (call.rawId === undefined) return;
-    clearTimeout(call.collecting);
-    call.collecting = setTimeout(() => void this.park(call), COLLECT_MS);
+    call.collect(() => void this.park(call), COLLECT_MS);
   }
 
   private refuseAll(call: BridgedCall): Promise<void> | undefined {

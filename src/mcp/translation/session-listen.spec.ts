@@ -20,7 +20,7 @@ function session(capabilities?: object) {
   const listens = (): { id: unknown; filter: unknown }[] =>
     server
       .toldOf('subscriptions/listen')
-      .map(({ id, params }) => ({ id, filter: params?.['notifications'] as unknown }));
+      .map(({ id, params }) => ({ id, filter: params?.['notifications'] }));
   const acknowledge = (n: number, filter = listens()[n]?.filter): void =>
     server.say(
       tagged(listens()[n]?.id, 'notifications/subscriptions/acknowledged', { notifications: filter }),

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { CALL, calling, type InputRequired } from '../../../test/support/asking-call.js';
+import { ABLE, CALL, calling, type InputRequired } from '../../../test/support/asking-call.js';
+import { able } from '../../../test/support/channel-user.js';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -46,6 +47,15 @@ describe('an error that asks to open URLs', () => {
       code: -32021,
       data: { requiredCapabilities: { elicitation: { url: {} } } },
     });
+  });
+
+  it('is refused where too many calls wait for their clients', () => {
+    const { server, client, answerOf, channel } = calling();
+    const ids = Array.from({ length: 101 }, () => client.request('tools/call', CALL, able(ABLE)));
+    for (const { id } of server.toldOf('tools/call').slice(1)) server.say({ jsonrpc: '2.0', id, error });
+    expect(channel.parkedCalls).toBe(100);
+    expect(ids.filter((id) => answerOf(id)?.error)).toEqual(ids.slice(100));
+    expect(answerOf(ids[100] ?? 0)?.error?.message).toContain('More than 100 calls');
   });
 
   it.each([
