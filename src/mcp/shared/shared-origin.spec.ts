@@ -83,6 +83,23 @@ describe('what the server says without naming a request', () => {
     expect(tried(two)).toEqual(GOT);
   });
 
+  it('may be about one of more cancelled requests than are remembered', () => {
+    let now = 0;
+    const { process, join, call, tried } = start({ now: () => now });
+    const one = join();
+    const ids: number[] = [];
+    for (let n = 0; n < 10_001; n++) {
+      ids.push(call(one));
+      one.notify('notifications/cancelled', { requestId: 1 });
+    }
+    process.sayBytes(Buffer.from(ids.map((id) => `{"jsonrpc":"2.0","id":${id},"result":{}}\n`).join('')));
+    const two = join();
+    call(two);
+    expect(tried(two)).toEqual(REFUSED);
+    now = 60_000;
+    expect(tried(two)).toEqual(GOT);
+  });
+
   it('may be about what a session had in flight that has left, and then nobody gets it', () => {
     const { join, call, done, tried } = start();
     const [one, two] = [join(), join()];
@@ -244,7 +261,7 @@ describe('notifications/elicitation/complete', () => {
   });
 
   it('goes nowhere when its session has left, and when it is one of too many', () => {
-    const { process, join, call } = start();
+    const { process, server, join, call } = start();
     const [one, two] = [join(), join()];
     const sendTo = (client: SharedClient, elicitationId: string): void =>
       process.say({
@@ -258,5 +275,6 @@ describe('notifications/elicitation/complete', () => {
     two.news();
     process.say(complete('left'), complete('e0'), complete('e1'), complete('e1000'));
     expect(two.heard).toEqual([complete('e1'), complete('e1000')]);
+    expect(server.dropped).toBe(2);
   });
 });
