@@ -7,7 +7,8 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'unit', include: ['src/**/*.spec.ts'], pool: 'threads' },
+        // Some read megabytes, on machines that are slow or busy.
+        test: { name: 'unit', include: ['src/**/*.spec.ts'], pool: 'threads', testTimeout: 30_000 },
       },
       {
         extends: true,
