@@ -1,6 +1,6 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import type { DeploymentRow } from '../deployments/deployment.table.js';
-import type { Channel } from '../mcp/channels/channel.js';
+import type { Channel, ChannelClosed } from '../mcp/channels/channel.js';
 import { SharedServer } from '../mcp/shared/shared-server.js';
 import { CLIENT_INFO } from './client-info.js';
 import { ProcessPool } from './process-pool.js';
@@ -10,6 +10,7 @@ const IDLE_MS = 600_000;
 /** The one server process of each deployment whose sessions share it. */
 @Injectable()
 export class SharedServers {
+  private readonly logger = new Logger(SharedServers.name);
   private readonly servers = new Map<string, Promise<SharedServer>>();
 
   constructor(private readonly processes: ProcessPool) {}
@@ -36,14 +37,18 @@ export class SharedServers {
   private start(row: DeploymentRow): Promise<SharedServer> {
     const known = this.servers.get(row.id);
     if (known) return known;
-    const starting: Promise<SharedServer> = this.spawn(row, () => {
+    const starting: Promise<SharedServer> = this.spawn(row, (why) => {
       if (this.servers.get(row.id) === starting) this.servers.delete(row.id);
+      // Its clients are not told what it said last, which may be about any of them.
+      if (why && why.cause !== 'ended') {
+        this.logger.warn({ event: 'shared_server_closed', deploymentId: row.id, message: why.message });
+      }
     });
     this.servers.set(row.id, starting);
     return starting;
   }
 
-  private async spawn(row: DeploymentRow, forget: () => void): Promise<SharedServer> {
+  private async spawn(row: DeploymentRow, forget: (why?: ChannelClosed) => void): Promise<SharedServer> {
     try {
       const channel = await this.processes.take(row, new AbortController().signal);
       const handshakeMs = row.startTimeoutSeconds * 1000;

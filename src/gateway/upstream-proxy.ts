@@ -1,5 +1,4 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
-import { PassThrough, type Readable, Transform } from 'node:stream';
 import { createProxyServer } from 'httpxy';
 import { AppError } from '../errors/app-error.js';
 import { oddType, requirePassable } from '../mcp/channels/http-answer.js';
@@ -15,16 +14,18 @@ import {
 import { untilTaken } from '../mcp/edges/http/back-pressure.js';
 import { EdgeError, sendError } from '../mcp/edges/http/http-reply.js';
 import { awaitTurn } from '../mcp/edges/http/pipelining.js';
-import { RPC } from '../mcp/jsonrpc/json-rpc.js';
+import { errorText, RPC } from '../mcp/jsonrpc/json-rpc.js';
 import { SessionDirectory, type SessionOwner } from '../mcp/sessions/session-directory.js';
 import { headersForClient, headersForServer } from './proxy-headers.js';
 import { ProxySession } from './proxy-session.js';
+import { ProxyUpload } from './proxy-upload.js';
 
 /** Requests of all clients of a deployment that are under way; each holds two sockets. */
 const MAX_UNDER_WAY = 1024;
 /** Streams that one session listens to; clients have one. */
 const MAX_LISTENING = 8;
 const SESSION_ID = /^[\x21-\x7e]{1,1024}$/;
+const SERVER_EXITED = { code: 'server_exited' };
 const RETRY_AFTER = { 'retry-after': '1' };
 
 export interface ProxyTarget {
@@ -34,8 +35,6 @@ export interface ProxyTarget {
   maxMessageBytes: number;
   /** `modern`: a request that stands for itself; a session id in it means nothing. */
   era: 'handshake' | 'modern';
-  /** Of a request that was read already. */
-  body?: string | Buffer | undefined;
   /** A request begins; call the result when it is answered. */
   lease(): () => void;
 }
@@ -43,7 +42,7 @@ export interface ProxyTarget {
 interface Exchange {
   target: ProxyTarget;
   session: { id: string; is: ProxySession } | undefined;
-  upload: Readable | undefined;
+  upload: ProxyUpload | undefined;
   request: ClientRequest | undefined;
 }
 
@@ -95,7 +94,7 @@ export class UpstreamProxy {
     }
     const { owner, endpoint } = target;
     const session = this.sessionOf(req, target);
-    const length = lengthOf(req, target);
+    const length = lengthOf(req);
     if (length !== undefined && length > target.maxMessageBytes) throw tooLarge(target);
     const leave = this.enter(owner.deploymentId, session?.is, method);
     const release = method === 'GET' ? undefined : target.lease();
@@ -153,18 +152,8 @@ export class UpstreamProxy {
     };
   }
 
-  private uploadOf(req: IncomingMessage, res: ServerResponse, target: ProxyTarget): Readable {
-    if (target.body !== undefined) return new PassThrough().end(target.body);
-    let bytes = 0;
-    const limit = new Transform({
-      transform: (chunk: Buffer, _encoding, done) => {
-        bytes += chunk.length;
-        if (bytes <= target.maxMessageBytes) done(null, chunk);
-        else this.refuse(req, res, tooLarge(target));
-      },
-    });
-    limit.on('error', () => undefined);
-    return req.pipe(limit);
+  private uploadOf(req: IncomingMessage, res: ServerResponse, target: ProxyTarget): ProxyUpload {
+    return req.pipe(new ProxyUpload(target.maxMessageBytes, () => this.refuse(req, res, tooLarge(target))));
   }
 
   private async answer(answer: IncomingMessage, req: IncomingMessage, res: ServerResponse): Promise<void> {
@@ -173,7 +162,12 @@ export class UpstreamProxy {
       answer.destroy();
       return;
     }
-    answer.on('error', () => undefined);
+    // The proxy would destroy the client's answer together with the server's, before anybody could say why.
+    await Promise.resolve();
+    answer
+      .removeAllListeners('close')
+      .removeAllListeners('error')
+      .on('error', () => undefined);
     try {
       const { statusCode: status = 0 } = answer;
       requirePassable(answer);
@@ -192,7 +186,7 @@ export class UpstreamProxy {
       }
       res.writeHead(status, headersForClient(answer, id));
       res.flushHeaders();
-      await pump(answer, res);
+      if (!(await pump(answer, res))) await this.breakOff(exchange, res, type);
     } catch (error) {
       answer.destroy();
       if (error instanceof HttpFault) void this.fail(error, req, res);
@@ -236,13 +230,25 @@ export class UpstreamProxy {
   /** The server did not answer, or not with something that may pass. */
   private async fail(failure: unknown, req: IncomingMessage, res: ServerResponse): Promise<void> {
     const exchange = this.exchanges.get(res);
-    if (res.headersSent || res.closed || !exchange) {
-      res.destroy();
-      return;
-    }
+    // Whoever passes an answer on sees it break off.
+    if (res.headersSent || res.closed || !exchange) return;
     const { endpoint } = exchange.target;
     const why = withLastWords(endpoint, await explainFailure(endpoint, failure));
     this.refuse(req, res, new EdgeError(502, `Bad Gateway: ${why}`));
+  }
+
+  /**
+   * A request whose event stream broke off is still waited for, and its client cannot know that the process is gone that
+   * would have answered.
+   */
+  private async breakOff({ target, upload }: Exchange, res: ServerResponse, type: string): Promise<void> {
+    const { endpoint } = target;
+    const why = await explainFailure(endpoint, new Error('it broke off its answer'));
+    const ids = type === 'text/event-stream' && endpoint.gone.aborted ? (upload?.requestIds() ?? []) : [];
+    const error = { code: RPC.serverError, message: withLastWords(endpoint, why), data: SERVER_EXITED };
+    for (const id of ids) res.write(`\n\nevent: message\ndata: ${errorText(id, error)}\n\n`);
+    if (ids.length > 0) res.end();
+    else res.destroy();
   }
 
   private refuse(req: IncomingMessage, res: ServerResponse, error: unknown): void {
@@ -259,9 +265,8 @@ export class UpstreamProxy {
   }
 }
 
-function lengthOf(req: IncomingMessage, { body }: ProxyTarget): number | undefined {
-  if (body !== undefined) return Buffer.byteLength(body);
-  const header = req.headers['content-length'];
+function lengthOf({ headers }: IncomingMessage): number | undefined {
+  const header = headers['content-length'];
   return header === undefined ? undefined : Number(header);
 }
 
@@ -279,16 +284,16 @@ function bodiless(answer: IncomingMessage): IncomingMessage {
   return answer;
 }
 
-/** Pass a body on, no faster than the client reads. One that breaks off breaks the client's off. */
-async function pump(answer: IncomingMessage, res: ServerResponse): Promise<void> {
+/** Pass a body on, no faster than the client reads. False: it broke off. */
+async function pump(answer: IncomingMessage, res: ServerResponse): Promise<boolean> {
   try {
     for await (const chunk of answer as AsyncIterable<Buffer>) {
-      if (res.closed) return;
+      if (res.closed) return true;
       if (!res.write(chunk)) await untilTaken(res);
     }
     if (answer.complete) res.end();
-    else res.destroy();
+    return answer.complete;
   } catch {
-    res.destroy();
+    return false;
   }
 }

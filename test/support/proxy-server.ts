@@ -74,16 +74,15 @@ export class ProxyServer {
     return { status: answer.statusCode, headers: answer.headers, body: await text(answer) };
   }
 
-  /** The header `x-principal` says who asks, `x-era` of which era it is, `x-body` what was read already. */
+  /** The header `x-principal` says who asks, `x-era` of which era it is. */
   private targetOf(req: IncomingMessage): ProxyTarget {
-    const { 'x-principal': principal, 'x-era': era, 'x-body': body } = req.headers;
+    const { 'x-principal': principal, 'x-era': era } = req.headers;
     return {
       owner: { deploymentId: 'dp_a', principal: String(principal) },
       endpoint: this.upstream.endpoint(),
       maxSessions: 2,
       maxMessageBytes: MAX_BYTES,
       era: era === 'modern' ? 'modern' : 'handshake',
-      body: typeof body === 'string' ? body : undefined,
       lease: () => {
         this.counts.leases++;
         return () => this.counts.leases--;
