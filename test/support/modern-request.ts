@@ -16,13 +16,13 @@ export function modern(
   params: object = {},
   { capabilities = {}, logLevel, token, revision = REVISION }: ModernOptions = {},
 ) {
-  const _meta = {
+  const envelope = {
     [META.protocolVersion]: revision,
     [META.clientCapabilities]: capabilities,
     ...(logLevel !== undefined && { [META.logLevel]: logLevel }),
     ...(token !== undefined && { progressToken: token }),
   };
-  return { jsonrpc: '2.0', id, method, params: { ...params, _meta } };
+  return { jsonrpc: '2.0', id, method, params: { ...params, _meta: envelope } };
 }
 
 /** The headers that belong to it. */
