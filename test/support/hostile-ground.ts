@@ -35,17 +35,6 @@ export function residentMb(service: Service): number {
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
 }
 
-/** The connections that clients have to the control plane. */
-export async function connectionsOf(service: Service): Promise<number> {
-  const { stdout } = await promisify(execFile)('ss', [
-    '-Htn',
-    'state',
-    'established',
-    'sport',
-    `:${service.port}`,
-  ]);
-  return stdout.split('\n').filter((line) => line !== '').length;
-}
 
 export async function openSession(
   deployment: Deployment,
