@@ -32,7 +32,7 @@ const TYPE = 'must be one of "stdio", "streamable_http", "sse"';
 const NO_ENDPOINT = 'must be left out unless type is "streamable_http" or "sse"';
 const ENDPOINT =
   'must be a URL such as http://localhost:3000/mcp, at most 1024 characters, without user, password and fragment: ' +
-  'the host localhost, 127.0.0.1 or [::1], a port from 1 to 65535, a path';
+  'the host localhost, 127.0.0.1 or [::1], a port from 1 to 65535, a path without "//"';
 const SHARED =
   'must be "isolated" unless transport.type is "stdio": a server that speaks HTTP manages its sessions itself';
 const HTTP = { transport: { type: 'streamable_http', endpoint: 'http://localhost:3000/mcp' } };

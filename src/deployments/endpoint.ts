@@ -2,18 +2,21 @@ import type { TransportType } from './deployment.js';
 
 export const ENDPOINT_MAX_LENGTH = 1024;
 const PORT = String.raw`(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])`;
-const PATH_CHARS = String.raw`[\w.~!$&'()*+,;=:@%/-]`;
+const SEGMENT = String.raw`[\w.~!$&'()*+,;=:@%-]`;
 
-/** The loopback host says that the server decides where it is: it is reached at the sandbox's own address. */
+/**
+ * The loopback host says that the server decides where it is: it is reached at the sandbox's own address. No segment of the
+ * path is empty, because a path that begins with `//` is taken for a host by whoever resolves it against an address.
+ */
 export const ENDPOINT = new RegExp(
-  String.raw`^http://(?:localhost|127\.0\.0\.1|\[::1\])(?::${PORT})?(?:/${PATH_CHARS}*)?(?:\?(?:${PATH_CHARS}|\?)*)?$`,
+  String.raw`^http://(?:localhost|127\.0\.0\.1|\[::1\])(?::${PORT})?(?:/${SEGMENT}+)*/?(?:\?(?:${SEGMENT}|[/?])*)?$`,
 );
 
 const DEFAULT_PORT = 80;
 const EXPECTED =
   'must be a URL such as http://localhost:3000/mcp, at most ' +
   `${ENDPOINT_MAX_LENGTH} characters, without user, password and fragment: the host localhost, 127.0.0.1 or [::1], ` +
-  'a port from 1 to 65535, a path';
+  'a port from 1 to 65535, a path without "//"';
 
 /** True for the transports whose server listens on a port. */
 export function isHttpType(type: unknown): type is Exclude<TransportType, 'stdio'> {

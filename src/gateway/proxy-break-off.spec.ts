@@ -30,7 +30,9 @@ describe('an event stream', () => {
       { jsonrpc: '2.0', id: 'mine', method: 'tools/call' },
     );
     expect(status).toBe(200);
-    const [, last = ''] = /\n\nevent: message\ndata: (.*)\n\n$/.exec(body) ?? [];
+    const [, cut, last = ''] =
+      /^(.*)\nevent: interrupted\n\nevent: message\ndata: (.*)\n\n$/s.exec(body) ?? [];
+    expect(cut).toBe('event: message\ndata: {"half":');
     expect(JSON.parse(last)).toEqual({
       jsonrpc: '2.0',
       id: 'mine',

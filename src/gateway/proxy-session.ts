@@ -11,7 +11,7 @@ export class ProxySession implements Closable {
   listening = 0;
   /** As the client last named it; undefined before it did. */
   revision: string | undefined;
-  private ended = false;
+  private readonly over = new AbortController();
 
   constructor(
     private readonly endpoint: HttpEndpoint,
@@ -25,13 +25,20 @@ export class ProxySession implements Closable {
 
   /** The server has ended it, or was told to. */
   markEnded(): void {
-    this.ended = true;
+    this.over.abort();
+  }
+
+  /** Calls back when the server's process goes before the session has ended. */
+  whenGone(remove: () => void): void {
+    const { gone } = this.endpoint;
+    if (gone.aborted) remove();
+    else gone.addEventListener('abort', remove, { once: true, signal: this.over.signal });
   }
 
   /** Tell the server that it is over; bounded, never rejects. */
   async close(): Promise<void> {
-    if (this.ended || this.endpoint.gone.aborted) return;
-    this.ended = true;
+    if (this.over.signal.aborted || this.endpoint.gone.aborted) return;
+    this.over.abort();
     const headers = {
       'mcp-session-id': this.upstreamId,
       ...(this.revision !== undefined && { 'mcp-protocol-version': this.revision }),

@@ -11,13 +11,14 @@ import {
   mediaTypeOf,
   withLastWords,
 } from '../mcp/channels/http-exchange.js';
-import { untilTaken } from '../mcp/edges/http/back-pressure.js';
 import { EdgeError, sendError } from '../mcp/edges/http/http-reply.js';
 import { awaitTurn } from '../mcp/edges/http/pipelining.js';
 import { errorText, RPC } from '../mcp/jsonrpc/json-rpc.js';
 import { SessionDirectory, type SessionOwner } from '../mcp/sessions/session-directory.js';
+import { bodiless, isEmpty, pump } from './proxy-answer.js';
 import { headersForClient, headersForServer } from './proxy-headers.js';
 import { ProxySession } from './proxy-session.js';
+import { nothing, targetOf } from './proxy-target.js';
 import { ProxyUpload } from './proxy-upload.js';
 
 /** Requests of all clients of a deployment that are under way; each holds two sockets. */
@@ -109,8 +110,9 @@ export class UpstreamProxy {
       const closed = new Promise<void>((resolve) => {
         res.once('close', resolve);
       });
-      const url = new URL(endpoint.path, `http://${endpoint.address}:${endpoint.port}`);
-      const options = { target: url, agent: endpoint.agent, ...(upload && { buffer: upload }) };
+      // Without a body of our own the proxy would pass the client's on, which has no length there, and stand for a request.
+      if (!upload) req.resume();
+      const options = { target: targetOf(endpoint), agent: endpoint.agent, buffer: upload ?? nothing() };
       // What goes wrong with it comes as an event too.
       this.proxy.web(req, res, options).catch(() => undefined);
       await closed;
@@ -224,6 +226,8 @@ export class UpstreamProxy {
     }
     const id = SessionDirectory.newId();
     this.sessions.add(id, target.owner, opened);
+    // Its sessions end with the process.
+    opened.whenGone(() => this.sessions.remove(id));
     return id;
   }
 
@@ -246,7 +250,9 @@ export class UpstreamProxy {
     const why = await explainFailure(endpoint, new Error('it broke off its answer'));
     const ids = type === 'text/event-stream' && endpoint.gone.aborted ? (upload?.requestIds() ?? []) : [];
     const error = { code: RPC.serverError, message: withLastWords(endpoint, why), data: SERVER_EXITED };
-    for (const id of ids) res.write(`\n\nevent: message\ndata: ${errorText(id, error)}\n\n`);
+    // What was cut off becomes part of an event that clients do not know.
+    if (ids.length > 0) res.write('\nevent: interrupted\n\n');
+    for (const id of ids) res.write(`event: message\ndata: ${errorText(id, error)}\n\n`);
     if (ids.length > 0) res.end();
     else res.destroy();
   }
@@ -272,28 +278,4 @@ function lengthOf({ headers }: IncomingMessage): number | undefined {
 
 function tooLarge({ maxMessageBytes }: ProxyTarget): EdgeError {
   return new EdgeError(413, `Payload Too Large: a message may have ${maxMessageBytes} bytes`);
-}
-
-function isEmpty(answer: IncomingMessage, status: number): boolean {
-  return status === 202 || status === 204 || status === 205 || answer.headers['content-length'] === '0';
-}
-
-function bodiless(answer: IncomingMessage): IncomingMessage {
-  delete answer.headers['content-type'];
-  delete answer.headers['content-length'];
-  return answer;
-}
-
-/** Pass a body on, no faster than the client reads. False: it broke off. */
-async function pump(answer: IncomingMessage, res: ServerResponse): Promise<boolean> {
-  try {
-    for await (const chunk of answer as AsyncIterable<Buffer>) {
-      if (res.closed) return true;
-      if (!res.write(chunk)) await untilTaken(res);
-    }
-    if (answer.complete) res.end();
-    return answer.complete;
-  } catch {
-    return false;
-  }
 }

@@ -12,6 +12,8 @@ export const MAX_BYTES = 100_000;
 export class ProxyServer {
   /** What the server behind it does. */
   script: (request: Received) => void | Promise<void> = () => undefined;
+  /** Of the server's endpoint; undefined: its default. */
+  path: string | undefined;
   readonly sessions = new SessionDirectory(() => Date.now());
   readonly faults: unknown[] = [];
   readonly counts = { leases: 0, handled: 0 };
@@ -79,7 +81,7 @@ export class ProxyServer {
     const { 'x-principal': principal, 'x-era': era } = req.headers;
     return {
       owner: { deploymentId: 'dp_a', principal: String(principal) },
-      endpoint: this.upstream.endpoint(),
+      endpoint: this.upstream.endpoint(this.path),
       maxSessions: 2,
       maxMessageBytes: MAX_BYTES,
       era: era === 'modern' ? 'modern' : 'handshake',

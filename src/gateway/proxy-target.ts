@@ -1,0 +1,16 @@
+import { PassThrough, type Readable } from 'node:stream';
+import type { HttpEndpoint } from '../mcp/channels/http-endpoint.js';
+
+/** Put together of parts that were checked, for nothing in the path may turn into another host. */
+export function targetOf({ address, port, path }: HttpEndpoint): URL {
+  const target = new URL(`http://${address}:${port}`);
+  const [pathname = '', ...query] = path.split('?');
+  target.pathname = pathname;
+  target.search = query.join('?');
+  return target;
+}
+
+/** For requests that have no body. */
+export function nothing(): Readable {
+  return new PassThrough().end();
+}
