@@ -20,8 +20,8 @@ interface Verdict {
 }
 
 /**
- * Which eras a server speaks. Found out on processes that are thrown away, and remembered per image digest, arguments and
- * environment: what a server speaks is a matter of its program, and the environment may choose it.
+ * Which eras a server speaks. Found out on processes that are thrown away, and remembered per tenant, image digest, arguments
+ * and environment: what a server speaks is a matter of its program, and the environment may choose it.
  */
 @Injectable()
 export class Eras {
@@ -78,8 +78,10 @@ export class Eras {
 }
 
 function keyOf(era: Era, row: DeploymentRow): string {
-  const { imageId, id, transport, endpoint, args, env } = row;
+  const { tenantId, imageId, id, transport, endpoint, args, env } = row;
   const what = JSON.stringify([
+    // The limits of a tenant may be what made a server seem silent.
+    tenantId,
     imageId ?? id,
     transport,
     endpoint,

@@ -83,6 +83,16 @@ describe('CORS', () => {
     }
   });
 
+  it('lets a page send the headers that tools declare, and no other it asks for', () => {
+    const asked = {
+      'access-control-request-headers': 'content-type, mcp-param-region, x-evil, mcp-param-a b',
+    };
+    const req = request('localhost:3000', 'http://localhost:5173', 'OPTIONS');
+    Object.assign(req.headers, asked);
+    const allowed = corsHeaders(req)['access-control-allow-headers'];
+    expect(allowed).toMatch(/, mcp-param-region$/);
+  });
+
   it('says nothing to a page that is not allowed', () => {
     expect(corsHeaders(request('localhost:3000', 'https://evil.example.com', 'OPTIONS'))).toEqual({});
   });

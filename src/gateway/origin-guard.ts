@@ -53,7 +53,7 @@ export class OriginGuard {
     res.setHeader('access-control-expose-headers', 'Mcp-Session-Id, WWW-Authenticate, Retry-After');
     if (req.method !== 'OPTIONS') return;
     res.setHeader('access-control-allow-methods', 'GET, POST, DELETE');
-    res.setHeader('access-control-allow-headers', ALLOWED_HEADERS);
+    res.setHeader('access-control-allow-headers', [ALLOWED_HEADERS, ...paramHeadersIn(req)].join(', '));
     res.setHeader('access-control-max-age', '86400');
   }
 
@@ -76,6 +76,12 @@ export class OriginGuard {
 
 function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
+}
+
+/** Headers of the modern era whose names a tool chooses. */
+function paramHeadersIn({ headers }: IncomingMessage): string[] {
+  const asked = String(headers['access-control-request-headers'] ?? '').split(',');
+  return asked.map((name) => name.trim()).filter((name) => /^mcp-param-[\w-]{1,100}$/i.test(name));
 }
 
 /** A header in a message: short, and without what could break a line. */

@@ -19,7 +19,10 @@ export class SandboxContainers {
 
   async findRunning(deploymentId: string, signal: AbortSignal): Promise<Sandbox | undefined> {
     const container = await this.inspect(deploymentId, signal);
-    return container?.State.Running === true ? sandboxOf(deploymentId, container) : undefined;
+    if (container?.State.Running !== true) return undefined;
+    const sandbox = sandboxOf(deploymentId, container);
+    // One that was taken off its network is no sandbox of ours, and without an address its server would be looked for here.
+    return sandbox.address === '' ? undefined : sandbox;
   }
 
   async findStopped(deploymentId: string, signal: AbortSignal): Promise<StoppedSandbox | undefined> {

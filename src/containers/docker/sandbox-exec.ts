@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { AppError } from '../../errors/app-error.js';
 import { type Engine, statusOf } from './engine.js';
@@ -26,7 +27,13 @@ export async function runInside(
         // Our scripts print ASCII; what a sandbox makes of it is not ours to hold.
         if (channel === 'stdout' && stdout.length < MAX_OUTPUT) stdout += slice.toString('latin1');
       });
-      output.on('data', (chunk: Buffer) => demuxer.push(chunk));
+      output.on('data', (chunk: Buffer) => {
+        try {
+          demuxer.push(chunk);
+        } catch (error) {
+          (output as Readable).destroy(error as Error);
+        }
+      });
       await finished(output, { writable: false });
       return { code: await exitCodeOf(engine, exec.id), stdout };
     },

@@ -18,7 +18,9 @@ export class LogTail {
   private add(lines: string[]): void {
     const kept = lines
       .filter((line) => line.trim() !== '')
-      .map((line) => line.trimEnd().slice(0, MAX_LINE_CHARS));
+      .slice(-MAX_LINES)
+      // Copies, because a slice would keep the chunk that it was cut from.
+      .map((line) => Buffer.from(line.trimEnd().slice(0, MAX_LINE_CHARS)).toString());
     this.lines = [...this.lines, ...kept].slice(-MAX_LINES);
   }
 

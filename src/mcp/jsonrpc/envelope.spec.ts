@@ -43,6 +43,7 @@ describe('parseMessage', () => {
   });
 
   it.each([
+    [`{"jsonrpc":"2.0","id":"${'x'.repeat(1023)}","method":"m"}`, '1024 characters'],
     ['null', 'JSON object'],
     ['"jsonrpc"', 'JSON object'],
     ['[]', 'JSON object'],

@@ -57,6 +57,9 @@ const MAX_BATCH = 1000;
 
 const MEMBERS = ['jsonrpc', 'id', 'method', 'params', 'result', 'error'] as const;
 const PARAMS = ['_meta', 'progressToken', 'requestId'] as const;
+/** Of an id or a progress token; each that is in flight is kept. */
+const MAX_ID_CHARS = 1024;
+const MIN_SLICE_CHARS = 13;
 const SUBSCRIPTION_ID = 'io.modelcontextprotocol/subscriptionId';
 const META = ['progressToken', SUBSCRIPTION_ID] as const;
 
@@ -107,7 +110,7 @@ export function stringIn(raw: string | undefined): string | undefined {
 /** The value in a slot as it stands in the text. */
 export function rawSlot(message: Envelope, slot: Slot): string | undefined {
   const range = message.slots[slot];
-  return range && cut(message.text, range);
+  return range && copyOf(message.text, range);
 }
 
 /** The text with JSON put in the place of slots; a slot the message does not have changes nothing. */
@@ -179,13 +182,25 @@ function scanUnambiguous<Name extends string>(
 }
 
 function idAt(text: string, range: TextRange): string {
-  if (!isIdAt(text, range)) throw new InvalidMessageError('The member "id" must be a string or a number');
-  return cut(text, range);
+  if (!isIdAt(text, range)) {
+    throw new InvalidMessageError(
+      `The member "id" must be a string or a number of at most ${MAX_ID_CHARS} characters`,
+    );
+  }
+  return copyOf(text, range);
 }
 
-/** True where a string or a number stands, which is what ids and progress tokens are. */
+/** Not a slice, which would keep all of the text in memory for as long as the id is in flight. V8 copies short ones. */
+function copyOf(text: string, range: TextRange): string {
+  const raw = cut(text, range);
+  return raw.length < MIN_SLICE_CHARS ? raw : Buffer.from(raw).toString();
+}
+
+/** True where a string or a number stands, which is what ids and progress tokens are, and not a long one. */
 function isIdAt(text: string, range: TextRange | undefined): range is TextRange {
-  return range !== undefined && /["\d-]/.test(text.charAt(range.start));
+  return (
+    range !== undefined && range.end - range.start <= MAX_ID_CHARS && /["\d-]/.test(text.charAt(range.start))
+  );
 }
 
 function stringAt(text: string, range: TextRange | undefined): string | undefined {

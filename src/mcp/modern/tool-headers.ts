@@ -7,6 +7,8 @@ import { type ParamHeader, paramHeadersIn } from './param-headers.js';
 const FRESH_MS = 60_000;
 const LIST_MS = 10_000;
 const MAX_PAGES = 50;
+/** Of all pages: reading them holds everybody up. Tools beyond are not known here. */
+const MAX_LIST_CHARS = 2 * 1024 * 1024;
 /** Of one tool's schema that declares headers. */
 const MAX_SCHEMA_CHARS = 262_144;
 const NONE: readonly ParamHeader[] = [];
@@ -34,10 +36,12 @@ async function learn(server: ModernServer): Promise<Map<string, ParamHeader[]>> 
   const found = new Map<string, ParamHeader[]>();
   const signal = AbortSignal.timeout(LIST_MS);
   let cursor: string | undefined;
+  let chars = 0;
   for (let page = 0; page < MAX_PAGES; page++) {
     const params = { _meta: ENVELOPE, ...(cursor !== undefined && { cursor }) };
     const answer = await server.ask('tools/list', params, signal);
-    if (!answer) break;
+    chars += answer?.text.length ?? 0;
+    if (!answer || chars > MAX_LIST_CHARS) break;
     collect(answer, found);
     const next = stringIn(rawMembers(answer, answer.result, ['nextCursor']).nextCursor);
     if (next === undefined || next === cursor) break;

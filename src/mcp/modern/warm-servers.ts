@@ -82,6 +82,9 @@ export class WarmServers {
       get inFlight() {
         return warm.inFlight;
       },
+      get connected() {
+        return warm.uses > 0;
+      },
       close: () => this.close(key, warm),
     });
     this.servers.set(key, [...known, warm]);

@@ -108,9 +108,10 @@ describe('SessionDirectory', () => {
     expect(session.closed).toBe(1);
   });
 
-  it('closes what nobody has used for a day, but nothing at work', async () => {
-    const { clock, sessions, open } = start(3);
-    const [idle, busy, used] = [open('idle'), open('busy'), open('used')];
+  it('closes what nobody has used for a day, also at work, but nothing whose client is connected', async () => {
+    const { clock, sessions, open } = start(4);
+    const [idle, busy, used, held] = [open('idle'), open('busy'), open('used'), open('held')];
+    held.connected = true;
     busy.inFlight = 1;
     clock.now += DAY;
     sessions.find('used', owner);
@@ -118,7 +119,7 @@ describe('SessionDirectory', () => {
     expect(idle.closed).toBe(0);
     clock.now += 1;
     await sessions.expire();
-    expect([idle.closed, busy.closed, used.closed]).toEqual([1, 0, 0]);
+    expect([idle.closed, busy.closed, used.closed, held.closed]).toEqual([1, 1, 0, 0]);
     expect(sessions.find('idle', owner)).toBeUndefined();
     expect(sessions.count('dp_a')).toBe(2);
   });

@@ -23,6 +23,8 @@ interface Entry<S> {
   owner: SessionOwner;
   session: S;
   lastUsedAt: number;
+  /** False: it goes on without a server process of its own, and takes nobody's place. */
+  hasPlace: boolean;
 }
 
 /** At the limit, a session unused for so long gives way to a new one: many clients leave without a DELETE. */
@@ -84,14 +86,22 @@ export class SessionDirectory<S extends Closable = Closable> {
   }
 
   add(id: string, owner: SessionOwner, session: S): void {
-    this.entries.set(id, { owner, session, lastUsedAt: this.now() });
+    this.entries.set(id, { owner, session, lastUsedAt: this.now(), hasPlace: true });
   }
 
   /** Forget a session that is closed, and give its place back. */
   remove(id: string): void {
     const entry = this.entries.get(id);
     if (!entry) return;
+    this.vacate(id);
     this.entries.delete(id);
+  }
+
+  /** Give back the place of a session that goes on without a server process of its own. */
+  vacate(id: string): void {
+    const entry = this.entries.get(id);
+    if (!entry?.hasPlace) return;
+    entry.hasPlace = false;
     this.release(entry.owner.deploymentId);
   }
 
@@ -100,10 +110,10 @@ export class SessionDirectory<S extends Closable = Closable> {
     await this.closeWhere((entry) => deploymentId === undefined || entry.owner.deploymentId === deploymentId);
   }
 
-  /** Close what nobody has used for a day. */
+  /** Close what nobody has used for a day, also where the server still owes an answer: nobody waits for it any more. */
   async expire(): Promise<void> {
     const before = this.now() - EXPIRES_AFTER_MS;
-    await this.closeWhere((entry) => entry.lastUsedAt < before && isIdle(entry.session));
+    await this.closeWhere((entry) => entry.lastUsedAt < before && entry.session.connected !== true);
   }
 
   /** Open sessions, and those being opened. */

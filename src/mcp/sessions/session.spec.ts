@@ -89,9 +89,18 @@ describe("the server's requests", () => {
     expect(process.lines).toEqual([]);
   });
 
+  it('that ping a client which does not listen are answered for it, and take no place', () => {
+    const { process, ambient } = start();
+    for (let n = 0; n < 1001; n++) process.say({ jsonrpc: '2.0', id: `p${n}`, method: 'ping' });
+    expect(ambient.messages).toEqual([]);
+    expect(process.read.every(({ result }) => result !== undefined)).toBe(true);
+    process.say({ jsonrpc: '2.0', id: 'r', method: 'roots/list' });
+    expect(ambient.messages).toMatchObject([{ method: 'roots/list' }]);
+  });
+
   it('beyond 1,000 unanswered are refused', () => {
     const { process, ambient } = start();
-    for (let n = 0; n < 1001; n++) process.say({ jsonrpc: '2.0', id: `r${n}`, method: 'ping' });
+    for (let n = 0; n < 1001; n++) process.say({ jsonrpc: '2.0', id: `r${n}`, method: 'roots/list' });
     expect(ambient.messages).toHaveLength(1000);
     expect(process.read).toMatchObject([{ id: 'r1000', error: { code: -32000 } }]);
   });

@@ -118,6 +118,11 @@ export class Session {
   }
 
   private serverRequest(message: Request): Promise<void> | undefined {
+    const outlet = this.route(message.method);
+    // A client that does not listen would leave it unanswered, and a place for a question taken.
+    if (message.method === 'ping' && !outlet.open) {
+      return this.channel.send(`{"jsonrpc":"2.0","id":${message.rawId},"result":{}}`);
+    }
     if (this.serverRequests.size >= MAX_IN_FLIGHT) {
       const error = {
         code: RPC.serverError,
@@ -126,7 +131,6 @@ export class Session {
       return this.channel.send(errorText(message.rawId, error));
     }
     const id = this.nextServerRequestId++;
-    const outlet = this.route(message.method);
     this.serverRequests.set(id, { rawId: message.rawId, outlet });
     return outlet.deliver(withSlots(message, { id: String(id) }), false);
   }

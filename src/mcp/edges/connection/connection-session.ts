@@ -15,6 +15,14 @@ import { ModernRequests } from './modern-requests.js';
 /** For the client to send `initialize`; enough for a person who types it. */
 const INITIALIZE_MS = 60_000;
 
+/** What the session directory wants to know; each is called at most once. */
+interface Endings {
+  /** The session is over, which may be at once. */
+  closed(): void;
+  /** It goes on without the server process that it was opened with. */
+  vacated(): void;
+}
+
 /** A session that is one connection of its client: everything the server says goes there, and they end together. */
 export class ConnectionSession implements Closable {
   private readonly session: Session;
@@ -29,13 +37,12 @@ export class ConnectionSession implements Closable {
   /** A request of the client has been told why the session is over. */
   private told = false;
 
-  /** @param onClosed called once, when the channel is closed, which may be at once */
   constructor(
     private readonly channel: Channel,
     private readonly connection: ClientConnection,
     private readonly upstream: Upstream,
     servers: WarmServers,
-    private readonly onClosed: () => void,
+    private readonly endings: Endings,
   ) {
     this.modern = new ModernRequests(servers, connection, upstream);
     this.ambient = {
@@ -59,7 +66,7 @@ export class ConnectionSession implements Closable {
     return this.connection.open;
   }
 
-  /** True when the channel is closed. */
+  /** True when it is over. */
   get closed(): boolean {
     return this.over;
   }
@@ -84,7 +91,7 @@ export class ConnectionSession implements Closable {
 
   /** End the server process, because the deployment or the service stops. Like `Session.close`. */
   close(): Promise<void> {
-    this.ending ??= { cause: 'going_away', message: 'The deployment has stopped, or the service does' };
+    this.end({ cause: 'going_away', message: 'The deployment has stopped, or the service does' });
     return this.session.close();
   }
 
@@ -119,9 +126,17 @@ export class ConnectionSession implements Closable {
   }
 
   private modernRequest(message: Request): Promise<void> {
+    if (this.era === undefined) this.leaveHandshake();
+    return this.modern.request(message);
+  }
+
+  /** Requests of the modern era go to a server that is kept for the principal; the one of this connection is not needed. */
+  private leaveHandshake(): void {
     this.era = 'modern';
     clearTimeout(this.deadline);
-    return this.modern.request(message);
+    // It has its own deadlines and never rejects.
+    void this.session.close();
+    this.endings.vacated();
   }
 
   /** Clients of this era cancel, and have nothing else to tell or answer. */
@@ -178,19 +193,24 @@ export class ConnectionSession implements Closable {
 
   private end(why: ConnectionEnd): void {
     this.ending ??= why;
+    if (this.era === 'modern') this.conclude(this.ending);
     // It has its own deadlines and never rejects.
-    void this.session.close();
+    else void this.session.close();
   }
 
   private finish(why: ChannelClosed): void {
+    if (this.era !== 'modern') this.conclude(this.ending ?? { cause: 'server_failed', message: why.message });
+  }
+
+  private conclude(end: ConnectionEnd): void {
+    if (this.over) return;
+    this.over = true;
     clearTimeout(this.deadline);
     this.modern.cancelAll();
-    this.over = true;
-    const end = this.ending ?? { cause: 'server_failed', message: why.message };
     if (!this.told && (end.cause === 'server_failed' || end.cause === 'policy')) {
       void this.connection.send(errorText('null', { code: RPC.serverError, message: end.message }));
     }
     this.connection.end(end);
-    this.onClosed();
+    this.endings.closed();
   }
 }

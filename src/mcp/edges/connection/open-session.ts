@@ -40,7 +40,10 @@ export function startSession(
   upstream: Upstream,
   servers: WarmServers,
 ): ConnectionSession {
-  const session = new ConnectionSession(channel, connection, upstream, servers, () => sessions.remove(id));
+  const session = new ConnectionSession(channel, connection, upstream, servers, {
+    closed: () => sessions.remove(id),
+    vacated: () => sessions.vacate(id),
+  });
   sessions.add(id, upstream.owner, session);
   // What the server said before may have ended it already.
   if (session.closed) sessions.remove(id);

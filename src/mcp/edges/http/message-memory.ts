@@ -2,7 +2,7 @@ import { EdgeError } from './http-reply.js';
 import { RPC } from '../../jsonrpc/json-rpc.js';
 
 const MB = 1024 * 1024;
-/** Of all clients together, and of those of one deployment. */
+/** Of all clients together, and of those of one deployment, which never get more than half of what the others leave. */
 const MAX_BYTES = 256 * MB;
 const MAX_BYTES_EACH = 64 * MB;
 const RETRY_AFTER = { 'retry-after': '1' };
@@ -16,7 +16,7 @@ export interface MemoryLease {
 
 /**
  * Bounds what clients' messages hold in memory while they come in, or wait for a server that does not read. One
- * deployment's clients cannot take all of it.
+ * deployment's clients cannot take all of it, and neither can a few deployments together.
  */
 export class MessageMemory {
   private bytes = 0;
@@ -26,8 +26,10 @@ export class MessageMemory {
     let held = 0;
     return {
       grow: (bytes) => {
-        const each = (this.bytesOf.get(deploymentId) ?? 0) + bytes;
-        if (this.bytes + bytes > MAX_BYTES || each > MAX_BYTES_EACH) {
+        const before = this.bytesOf.get(deploymentId) ?? 0;
+        const each = before + bytes;
+        const free = MAX_BYTES - (this.bytes - before);
+        if (each > Math.min(MAX_BYTES_EACH, free / 2)) {
           throw new EdgeError(
             503,
             'Service Unavailable: too many large messages at once',

@@ -1,3 +1,4 @@
+import { AppError } from '../../../errors/app-error.js';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type EdgeServer, note, startEdge } from '../../../../test/support/edge-server.js';
 import type { Exchange } from '../../../../test/support/http-exchange.js';
@@ -106,6 +107,26 @@ describe('the answer to a request of the modern era', () => {
     const stream = await (await ask(tool(2), { accept: 'text/event-stream' })).whole();
     expect(stream.messages).toMatchObject([{ id: 2 }]);
   });
+
+  it.each(['application/json, text/event-stream', 'text/event-stream'])(
+    'is an error that ends the stream when no server can be had after it began, for %s',
+    async (accept) => {
+      await edge.close();
+      let fail: (error: Error) => void = () => undefined;
+      const isNative = (): Promise<boolean> => new Promise((_resolve, reject) => (fail = reject));
+      edge = await startEdge(server, {
+        modern: { isNative, open: () => Promise.reject(new Error('not asked')) },
+      });
+      const asked = ask(tool(1), { accept });
+      await vi.waitFor(() => expect(edge.counts.leases).toBe(1));
+      vi.advanceTimersByTime(5000);
+      const reply = await asked;
+      fail(new AppError('start_timeout'));
+      await reply.whole();
+      expect(reply.messages).toMatchObject([{ id: 1, error: { data: { code: 'start_timeout' } } }]);
+      await vi.waitFor(() => expect(edge.counts.leases).toBe(0));
+    },
+  );
 
   it('is an error that says why when the server exits', async () => {
     const asked = ask(tool(1, { hold: true }));

@@ -60,8 +60,10 @@ export class StatelessHttpEdge {
       else gone.signal.addEventListener('abort', () => relayed.cancel(), { once: true });
       await relayed.sent;
     } catch (error) {
-      reply.stop();
-      throw error;
+      const known = error instanceof EdgeError || error instanceof AppError;
+      reply.fail(known ? error : new AppError('internal_error'), request.message.rawId);
+      // What fails because the client left is no fault.
+      if (!known && !res.closed) throw error;
     }
   }
 }

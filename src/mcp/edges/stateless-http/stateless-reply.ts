@@ -1,10 +1,11 @@
 import type { ServerResponse } from 'node:http';
+import type { AppError } from '../../../errors/app-error.js';
 import { scanObject, startOf } from '../../jsonrpc/json-scanner.js';
 import { RPC } from '../../jsonrpc/json-rpc.js';
 import { MODERN_RPC } from '../../modern/modern-error.js';
 import type { Outlet } from '../../sessions/outlet.js';
 import { untilTaken } from '../http/back-pressure.js';
-import { sendJson } from '../http/http-reply.js';
+import { type EdgeError, rpcErrorText, sendError, sendJson } from '../http/http-reply.js';
 import { SseConnection } from '../http/sse-connection.js';
 import type { Accepted } from '../streamable-http/request-checks.js';
 
@@ -55,6 +56,18 @@ export class StatelessReply implements Outlet {
     const wait = this.stream.event(undefined, text);
     this.stream.end();
     return wait;
+  }
+
+  /** The request has failed before a server took it. */
+  fail(error: EdgeError | AppError, rawId: string): void {
+    this.stop();
+    // Whoever has a stream already gets no status.
+    if (!this.stream) {
+      sendError(this.res, error, rawId);
+      return;
+    }
+    void this.stream.event(undefined, rpcErrorText(error, rawId));
+    this.stream.end();
   }
 
   /** Nothing more will come by this way. */

@@ -72,6 +72,15 @@ describe('a WebSocket client of the modern era', () => {
     expect(client.messages[1]).toMatchObject({ id: 2, error: { code: -32022 } });
   });
 
+  it('takes no place of its own, and ends with its deployment', async () => {
+    await client.ask(tool(1), 1);
+    await vi.waitFor(() => expect(server.processes.map(({ ends }) => ends)).toEqual([1, 0]));
+    expect(server.sessions.count('dp_a')).toBe(1);
+    await server.sessions.closeAll('dp_a');
+    expect(await client.end()).toMatchObject({ code: 1001 });
+    expect(server.sessions.count('dp_a')).toBe(0);
+  });
+
   it('stays in its era', async () => {
     await client.ask(tool(1), 1);
     const initialize = { jsonrpc: '2.0', id: 2, method: 'initialize', params: {} };
