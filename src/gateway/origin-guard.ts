@@ -80,7 +80,7 @@ function isLoopback(hostname: string): boolean {
 
 /** Headers of the modern era whose names a tool chooses. */
 function paramHeadersIn({ headers }: IncomingMessage): string[] {
-  const asked = String(headers['access-control-request-headers'] ?? '').split(',');
+  const asked = (headers['access-control-request-headers'] ?? '').split(',');
   return asked.map((name) => name.trim()).filter((name) => /^mcp-param-[\w-]{1,100}$/i.test(name));
 }
 

@@ -35,7 +35,6 @@ export function residentMb(service: Service): number {
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
 }
 
-
 export async function openSession(
   deployment: Deployment,
   capabilities: Record<string, unknown> = {},

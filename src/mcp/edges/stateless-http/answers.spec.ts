@@ -112,7 +112,7 @@ describe('the answer to a request of the modern era', () => {
     'is an error that ends the stream when no server can be had after it began, for %s',
     async (accept) => {
       await edge.close();
-      let fail: (error: Error) => void = () => undefined;
+      let fail: ((error: Error) => void) | undefined;
       const isNative = (): Promise<boolean> => new Promise((_resolve, reject) => (fail = reject));
       edge = await startEdge(server, {
         modern: { isNative, open: () => Promise.reject(new Error('not asked')) },
@@ -121,7 +121,7 @@ describe('the answer to a request of the modern era', () => {
       await vi.waitFor(() => expect(edge.counts.leases).toBe(1));
       vi.advanceTimersByTime(5000);
       const reply = await asked;
-      fail(new AppError('start_timeout'));
+      fail?.(new AppError('start_timeout'));
       await reply.whole();
       expect(reply.messages).toMatchObject([{ id: 1, error: { data: { code: 'start_timeout' } } }]);
       await vi.waitFor(() => expect(edge.counts.leases).toBe(0));
