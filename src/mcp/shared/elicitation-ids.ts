@@ -1,5 +1,5 @@
 import { type Request, rawMembers, type Response, stringIn } from '../jsonrpc/envelope.js';
-import { paramOf } from './param.js';
+import { paramOf } from '../jsonrpc/param.js';
 import type { VirtualChannel } from './virtual-channel.js';
 
 const MAX_IDS = 1000;

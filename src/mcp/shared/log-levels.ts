@@ -1,6 +1,6 @@
 import { type Notification, type Request, type Response, stringIn } from '../jsonrpc/envelope.js';
 import { errorText, RPC } from '../jsonrpc/json-rpc.js';
-import { paramOf } from './param.js';
+import { paramOf } from '../jsonrpc/param.js';
 import type { AskServer } from './ask-server.js';
 import type { VirtualChannel } from './virtual-channel.js';
 

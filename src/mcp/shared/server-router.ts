@@ -8,7 +8,7 @@ import {
 } from '../jsonrpc/envelope.js';
 import { errorText, RPC, type RpcError } from '../jsonrpc/json-rpc.js';
 import { covers, needOf } from '../translation/asked-capability.js';
-import { paramOf } from './param.js';
+import { paramOf } from '../jsonrpc/param.js';
 import { readdressed } from './readdressed.js';
 import type { SharedState } from './shared-state.js';
 import type { VirtualChannel } from './virtual-channel.js';

@@ -7,7 +7,7 @@ import { TASKS } from '../translation/meta-keys.js';
 import { changed } from '../translation/object-change.js';
 import type { AskServer } from './ask-server.js';
 import type { Outbox } from './outbox.js';
-import { paramOf } from './param.js';
+import { paramOf } from '../jsonrpc/param.js';
 import type { VirtualChannel } from './virtual-channel.js';
 
 /** The newest of the handshake era: what the server is asked for, whoever comes first. */

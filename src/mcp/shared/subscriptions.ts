@@ -1,7 +1,8 @@
 import { type Notification, type Request, type Response, stringIn } from '../jsonrpc/envelope.js';
 import { errorText, RPC } from '../jsonrpc/json-rpc.js';
+import { coveringUris } from '../translation/covering-uris.js';
 import type { AskServer } from './ask-server.js';
-import { paramOf } from './param.js';
+import { paramOf } from '../jsonrpc/param.js';
 import type { VirtualChannel } from './virtual-channel.js';
 
 const MAX_URI_CHARS = 2048;
@@ -83,8 +84,8 @@ export class Subscriptions {
     const uri = stringIn(paramOf(message, 'uri'));
     const watchers = new Set<VirtualChannel>();
     if (uri === undefined) return watchers;
-    for (const [watched, { holders }] of this.watched) {
-      if (covers(watched, uri)) for (const session of holders) watchers.add(session);
+    for (const watched of coveringUris(uri)) {
+      for (const session of this.watched.get(watched)?.holders ?? []) watchers.add(session);
     }
     return watchers;
   }
@@ -137,10 +138,4 @@ export class Subscriptions {
   private agree(session: VirtualChannel, rawId: string): undefined {
     session.reply(`{"jsonrpc":"2.0","id":${rawId},"result":{}}`);
   }
-}
-
-/** A server may tell of a part of what was subscribed (2025-11-25, server/resources). */
-function covers(watched: string, uri: string): boolean {
-  if (uri === watched) return true;
-  return uri.startsWith(watched) && (watched.endsWith('/') || uri[watched.length] === '/');
 }

@@ -1,5 +1,5 @@
 import { type Request } from '../jsonrpc/envelope.js';
-import { scanObject, startOf } from '../jsonrpc/json-scanner.js';
+import { paramOf } from '../jsonrpc/param.js';
 
 /** More than any client has to say about itself. */
 const MAX_READ_CHARS = 1 << 16;
@@ -34,7 +34,7 @@ export function needOf(request: Request): Need | undefined {
         ? { capability: { sampling: { tools: {} } }, name: 'sampling with tools' }
         : { capability: { sampling: {} }, name: 'sampling' };
     case 'elicitation/create':
-      return rawParam(request, 'mode') === '"url"' ? URL_ELICITATION : FORM_ELICITATION;
+      return paramOf(request, 'mode') === '"url"' ? URL_ELICITATION : FORM_ELICITATION;
     default:
       return undefined;
   }
@@ -71,11 +71,5 @@ function isObject(value: unknown): value is object {
 }
 
 function has(request: Request, name: string): boolean {
-  return rawParam(request, name) !== undefined;
-}
-
-function rawParam({ text }: Request, name: string): string | undefined {
-  const { params } = scanObject(text, startOf(text), ['params']).members;
-  const range = params && scanObject(text, params.start, [name]).members[name];
-  return range && text.slice(range.start, range.end);
+  return paramOf(request, name) !== undefined;
 }

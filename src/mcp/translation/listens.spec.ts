@@ -146,10 +146,65 @@ describe('subscriptions/listen', () => {
     expect(client.messages).toHaveLength(1);
   });
 
+  it('watches no more than 4096 resources with the others together, and is told which', () => {
+    const uris = Array.from({ length: 1000 }, (_, n) => `a://${n}`);
+    const { client, server, id, subscribed } = listening({ resourceSubscriptions: uris });
+    const listen = (): number =>
+      client.request('subscriptions/listen', { notifications: { resourceSubscriptions: uris } });
+    const honoured = (): unknown => {
+      const filter = client.messages.at(-1)?.params?.['notifications'] as Record<string, unknown>;
+      return filter['resourceSubscriptions'];
+    };
+    for (let n = 0; n < 3; n++) listen();
+    expect(honoured()).toEqual(uris);
+    listen();
+    expect(honoured()).toEqual(uris.slice(0, 96));
+    listen();
+    expect(honoured()).toEqual([]);
+    expect(subscribed()).toHaveLength(1000);
+    const before = client.messages.length;
+    server.say(updated('a://95'), updated('a://96'));
+    expect(client.messages).toHaveLength(before + 5 + 4);
+    client.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id } });
+    listen();
+    expect(honoured()).toEqual(uris);
+  });
+
+  it('that watches a resource and what it is a part of hears of it once', () => {
+    const { server, client } = listening({ resourceSubscriptions: ['a://d', 'a://d/', 'a://d/e/f'] });
+    server.say(updated('a://d/e/f'), updated('a://d/e'), updated('a://d'), updated('a:/'));
+    expect(client.messages.slice(1).map(({ params }) => params?.['uri'])).toEqual([
+      'a://d/e/f',
+      'a://d/e',
+      'a://d',
+    ]);
+  });
+
+  it('under an id that is in use takes the place of the first', () => {
+    const { client, subscribed } = listening({});
+    const listen = (uri: string): void =>
+      client.send({
+        jsonrpc: '2.0',
+        id: 7,
+        method: 'subscriptions/listen',
+        params: { notifications: { resourceSubscriptions: [uri] } },
+      });
+    listen('a://1');
+    listen('a://2');
+    expect(subscribed()).toEqual([
+      ['subscribe', 'a://1'],
+      ['unsubscribe', 'a://1'],
+      ['subscribe', 'a://2'],
+    ]);
+  });
+
+  it('does not watch what no server names', () => {
+    const { client, subscribed } = listening({ resourceSubscriptions: ['x'.repeat(8193), 'a://1'] });
+    expect(client.messages[0]?.params?.['notifications']).toEqual({ resourceSubscriptions: ['a://1'] });
+    expect(subscribed()).toEqual([['subscribe', 'a://1']]);
+  });
+
   it('has limits', () => {
-    const many = listening({ resourceSubscriptions: Array.from({ length: 1001 }, (_, i) => `a://${i}`) });
-    expect(many.client.messages[0]?.error?.message).toContain('More than 1000 resources');
-    expect(many.subscribed()).toEqual([]);
     const large = listening({ resourceSubscriptions: ['x'.repeat(1 << 18)] });
     expect(large.client.messages[0]?.error?.message).toContain('262144 characters');
     const { client } = listening({});

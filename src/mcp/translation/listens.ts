@@ -1,14 +1,15 @@
-import { type Notification, rawMembers, stringIn } from '../jsonrpc/envelope.js';
+import { type Notification, stringIn } from '../jsonrpc/envelope.js';
 import { RPC } from '../jsonrpc/json-rpc.js';
-import { scanObject, startOf } from '../jsonrpc/json-scanner.js';
+import { paramOf } from '../jsonrpc/param.js';
+import { coveringUris, MAX_URI_CHARS } from './covering-uris.js';
 import type { Notified } from './handshake-facts.js';
 import { SUBSCRIPTION_ID } from './meta-keys.js';
 import { errorLine } from './modern-answer.js';
 import { changed } from './object-change.js';
 
 const MAX_LISTENS = 100;
-/** Resources that all listens together watch. */
-const MAX_WATCHED = 1000;
+/** Summed over the listens, so that a change costs no more than this, however many watch the same. */
+const MAX_WATCHED = 4096;
 const MAX_FILTER_CHARS = 1 << 18;
 
 /** What a client asks for with `subscriptions/listen`; also what it is told that it gets. */
@@ -37,7 +38,9 @@ export interface ListensIo {
  */
 export class Listens {
   private readonly listens = new Map<string, Filter>();
-  private readonly watchers = new Map<string, number>();
+  /** By the resource: which listens watch it. */
+  private readonly watchers = new Map<string, Set<string>>();
+  private watched = 0;
 
   constructor(private readonly io: ListensIo) {}
 
@@ -51,14 +54,11 @@ export class Listens {
         'Invalid params: notifications must be an object, resourceSubscriptions in it an array of strings';
       return this.io.toClient(errorLine(rawId, RPC.invalidParams, message));
     }
-    const honoured = honouredOf(asked, tells);
-    const added = new Set(honoured.resourceSubscriptions?.filter((uri) => !this.watchers.has(uri)));
-    if (this.watchers.size + added.size > MAX_WATCHED) {
-      const message = `More than ${MAX_WATCHED} resources are watched; end other subscriptions first`;
-      return this.io.toClient(errorLine(rawId, RPC.serverError, message));
-    }
+    // An id that comes again takes the place of the first, which could not be cancelled any more.
+    this.cancel(rawId);
+    const honoured = honouredOf(asked, tells, MAX_WATCHED - this.watched);
     this.listens.set(rawId, honoured);
-    for (const uri of honoured.resourceSubscriptions ?? []) this.watch(uri);
+    for (const uri of honoured.resourceSubscriptions ?? []) this.watch(uri, rawId);
     return this.io.toClient(
       `{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"_meta":{"${SUBSCRIPTION_ID}":${rawId}},"notifications":${JSON.stringify(honoured)}}}`,
     );
@@ -69,14 +69,15 @@ export class Listens {
     const filter = this.listens.get(rawId);
     if (!filter) return false;
     this.listens.delete(rawId);
-    for (const uri of filter.resourceSubscriptions ?? []) this.unwatch(uri);
+    for (const uri of filter.resourceSubscriptions ?? []) this.unwatch(uri, rawId);
     return true;
   }
 
   /** Pass a notification of the server to the listens that asked for it. */
   tell(message: Notification): Promise<void> | undefined {
-    const wanted = [...this.listens].filter(([, filter]) => wants(filter, message));
-    const [first, ...others] = wanted.map(([rawId]) => this.io.toClient(tagged(message, rawId)));
+    const [first, ...others] = this.listenersOf(message).map((rawId) =>
+      this.io.toClient(tagged(message, rawId)),
+    );
     return others.length === 0 ? first : Promise.all([first, ...others]).then(() => undefined);
   }
 
@@ -85,6 +86,7 @@ export class Listens {
     const ended = [...this.listens.keys()];
     this.listens.clear();
     this.watchers.clear();
+    this.watched = 0;
     for (const rawId of ended) {
       void this.io.toClient(
         `{"jsonrpc":"2.0","id":${rawId},"result":{"resultType":"complete","_meta":{"${SUBSCRIPTION_ID}":${rawId}}}}`,
@@ -99,18 +101,36 @@ export class Listens {
       : undefined;
   }
 
-  private watch(uri: string): void {
-    const count = this.watchers.get(uri) ?? 0;
-    this.watchers.set(uri, count + 1);
-    if (count === 0) this.io.subscribe(uri);
+  private listenersOf(message: Notification): string[] {
+    const { method } = message;
+    if (method === 'notifications/resources/updated') return this.watchersOf(message);
+    if (!Object.hasOwn(LIST_CHANGED, method)) return [];
+    const wish = LIST_CHANGED[method as keyof typeof LIST_CHANGED];
+    return [...this.listens].filter(([, filter]) => filter[wish] === true).map(([rawId]) => rawId);
   }
 
-  private unwatch(uri: string): void {
-    const count = this.watchers.get(uri) ?? 0;
-    if (count > 1) {
-      this.watchers.set(uri, count - 1);
+  private watchersOf(message: Notification): string[] {
+    const uri = stringIn(paramOf(message, 'uri'));
+    if (uri === undefined) return [];
+    return [...new Set(coveringUris(uri).flatMap((watched) => [...(this.watchers.get(watched) ?? [])]))];
+  }
+
+  private watch(uri: string, rawId: string): void {
+    const watchers = this.watchers.get(uri);
+    this.watched++;
+    if (watchers) {
+      watchers.add(rawId);
       return;
     }
+    this.watchers.set(uri, new Set([rawId]));
+    this.io.subscribe(uri);
+  }
+
+  private unwatch(uri: string, rawId: string): void {
+    const watchers = this.watchers.get(uri);
+    if (watchers?.delete(rawId) !== true) return;
+    this.watched--;
+    if (watchers.size > 0) return;
     this.watchers.delete(uri);
     this.io.unsubscribe(uri);
   }
@@ -125,32 +145,16 @@ function readFilter(raw: string | undefined): Filter | undefined {
   return isValid ? filter : undefined;
 }
 
-function honouredOf(asked: Filter, tells: Notified): Filter {
+/** @param room resources that it may watch; of more the first ones are honoured */
+function honouredOf(asked: Filter, tells: Notified, room: number): Filter {
   const uris = tells.resourceSubscriptions ? asked.resourceSubscriptions : undefined;
+  const short = uris?.filter((uri) => uri.length <= MAX_URI_CHARS);
   return {
     ...(asked.toolsListChanged === true && tells.toolsListChanged && { toolsListChanged: true }),
     ...(asked.promptsListChanged === true && tells.promptsListChanged && { promptsListChanged: true }),
     ...(asked.resourcesListChanged === true && tells.resourcesListChanged && { resourcesListChanged: true }),
-    ...(uris && { resourceSubscriptions: [...new Set(uris)] }),
+    ...(short && { resourceSubscriptions: [...new Set(short)].slice(0, room) }),
   };
-}
-
-function wants(filter: Filter, message: Notification): boolean {
-  const { method, text } = message;
-  if (method === 'notifications/resources/updated') {
-    const { params } = scanObject(text, startOf(text), ['params']).members;
-    const uri = stringIn(rawMembers(message, params, ['uri']).uri);
-    return (
-      uri !== undefined && (filter.resourceSubscriptions ?? []).some((watched) => isWatched(uri, watched))
-    );
-  }
-  if (!Object.hasOwn(LIST_CHANGED, method)) return false;
-  return filter[LIST_CHANGED[method as keyof typeof LIST_CHANGED]] === true;
-}
-
-/** A server may tell of a part of what was subscribed (2025-11-25, server/resources). */
-export function isWatched(uri: string, watched: string): boolean {
-  return uri === watched || uri.startsWith(watched.endsWith('/') ? watched : `${watched}/`);
 }
 
 function tagged({ text }: Notification, rawId: string): string {

@@ -1,14 +1,14 @@
 import { type Notification, rawMembers, rawSlot, type Response, stringIn } from '../jsonrpc/envelope.js';
 import { RPC } from '../jsonrpc/json-rpc.js';
 import { scanObject, startOf } from '../jsonrpc/json-scanner.js';
+import { paramOf } from '../jsonrpc/param.js';
+import { coveringUris, MAX_URI_CHARS } from './covering-uris.js';
 import type { Notified } from './handshake-facts.js';
-import { isWatched } from './listens.js';
 import { SUBSCRIPTION_ID } from './meta-keys.js';
 import { errorCode, errorLine } from './modern-answer.js';
 import { changed } from './object-change.js';
 
 const MAX_WATCHED = 1000;
-const MAX_URI_CHARS = 8192;
 const MAX_WAITERS = 1000;
 /** More than all of them, written with escapes. */
 const MAX_ACKNOWLEDGED_CHARS = MAX_WATCHED * MAX_URI_CHARS;
@@ -18,7 +18,7 @@ const MAX_REOPENS = 10;
 
 interface Listen {
   id: number;
-  uris: string[];
+  uris: Set<string>;
 }
 
 interface Waiter {
@@ -65,7 +65,7 @@ export class SessionListen {
   subscribe(rawId: string, uri: string): Promise<void> | undefined {
     const problem = this.problemOf(uri);
     if (problem !== undefined) return this.io.toClient(errorLine(rawId, RPC.invalidParams, problem));
-    if (this.wanted.has(uri) && this.current?.uris.includes(uri) === true) return this.done(rawId);
+    if (this.wanted.has(uri) && this.current?.uris.has(uri) === true) return this.done(rawId);
     this.wanted.add(uri);
     this.waiters.push({ rawId, uri });
     this.open();
@@ -75,7 +75,7 @@ export class SessionListen {
   /** `resources/unsubscribe`; nothing about the resource is told from now on. */
   unsubscribe(rawId: string, uri: string): Promise<void> | undefined {
     if (this.wanted.delete(uri)) {
-      this.answerWaiters([uri]);
+      this.answerWaiters(new Set([uri]));
       this.open();
     }
     return this.done(rawId);
@@ -94,12 +94,12 @@ export class SessionListen {
     this.current = opening;
     if (before) this.io.cancel(before.id);
     const honoured = honouredIn(message);
-    for (const uri of opening.uris) {
-      if (honoured.has(uri)) continue;
+    const refused = new Set([...opening.uris].filter((uri) => !honoured.has(uri)));
+    for (const uri of refused) {
       this.wanted.delete(uri);
-      this.answerWaiters([uri], 'The server does not tell of changes of this resource');
+      opening.uris.delete(uri);
     }
-    opening.uris = opening.uris.filter((uri) => honoured.has(uri));
+    this.answerWaiters(refused, 'The server does not tell of changes of this resource');
     this.answerWaiters(opening.uris);
     if (!this.isServedBy(opening)) this.open();
     return undefined;
@@ -146,13 +146,13 @@ export class SessionListen {
       return;
     }
     if (this.current && this.isServedBy(this.current)) return;
-    const uris = [...this.wanted];
+    const uris = new Set(this.wanted);
     const { toolsListChanged, promptsListChanged, resourcesListChanged } = this.tells;
     const filter = {
       ...(toolsListChanged && { toolsListChanged }),
       ...(promptsListChanged && { promptsListChanged }),
       ...(resourcesListChanged && { resourcesListChanged }),
-      ...(uris.length > 0 && { resourceSubscriptions: uris }),
+      ...(uris.size > 0 && { resourceSubscriptions: [...uris] }),
     };
     const id = this.io.takeId();
     this.opening = { id, uris };
@@ -178,19 +178,17 @@ export class SessionListen {
   }
 
   private isServedBy({ uris }: Listen): boolean {
-    return uris.length === this.wanted.size && uris.every((uri) => this.wanted.has(uri));
+    return uris.size === this.wanted.size && [...uris].every((uri) => this.wanted.has(uri));
   }
 
-  private wants({ text }: Notification): boolean {
-    const { params } = scanObject(text, startOf(text), ['params']).members;
-    const { uri: range } = params ? scanObject(text, params.start, ['uri']).members : {};
-    const uri = range && stringIn(text.slice(range.start, range.end));
-    return uri !== undefined && [...this.wanted].some((watched) => isWatched(uri, watched));
+  private wants(message: Notification): boolean {
+    const uri = stringIn(paramOf(message, 'uri'));
+    return uri !== undefined && coveringUris(uri).some((watched) => this.wanted.has(watched));
   }
 
-  private answerWaiters(uris: string[], problem?: string): void {
-    const answered = this.waiters.filter(({ uri }) => uris.includes(uri));
-    this.waiters = this.waiters.filter(({ uri }) => !uris.includes(uri));
+  private answerWaiters(uris: ReadonlySet<string>, problem?: string): void {
+    const answered = this.waiters.filter(({ uri }) => uris.has(uri));
+    this.waiters = this.waiters.filter(({ uri }) => !uris.has(uri));
     for (const { rawId } of answered) {
       if (problem === undefined) void this.done(rawId);
       else void this.io.toClient(errorLine(rawId, RPC.invalidParams, problem));
@@ -201,7 +199,7 @@ export class SessionListen {
   private refuseWaiters(message: string, code: number = RPC.serverError): void {
     const refused = this.waiters.splice(0);
     for (const { rawId, uri } of refused) {
-      if (this.current?.uris.includes(uri) !== true) this.wanted.delete(uri);
+      if (this.current?.uris.has(uri) !== true) this.wanted.delete(uri);
       void this.io.toClient(errorLine(rawId, code, message));
     }
   }

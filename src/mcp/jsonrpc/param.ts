@@ -1,5 +1,5 @@
-import type { Envelope } from '../jsonrpc/envelope.js';
-import { scanObject, startOf } from '../jsonrpc/json-scanner.js';
+import type { Envelope } from './envelope.js';
+import { scanObject, startOf } from './json-scanner.js';
 
 /** A member of a message's `params` as it stands in the text. */
 export function paramOf({ text }: Envelope, name: string): string | undefined {
