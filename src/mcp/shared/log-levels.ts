@@ -1,16 +1,15 @@
 import { type Notification, type Request, type Response, stringIn } from '../jsonrpc/envelope.js';
 import { errorText, RPC } from '../jsonrpc/json-rpc.js';
 import { paramOf } from '../jsonrpc/param.js';
+import { LOG_LEVELS } from '../modern/log-levels.js';
 import type { AskServer } from './ask-server.js';
 import type { VirtualChannel } from './virtual-channel.js';
 
-/** From the most verbose on (2025-11-25, server/utilities/logging). */
-const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
 /**
  * What sessions get that have set no level, once the server has been told one: without it another session's `error` would
  * silence them, and a level cannot be unset.
  */
-const DEFAULT_LEVEL = LEVELS.indexOf('info');
+const DEFAULT_LEVEL = LOG_LEVELS.indexOf('info');
 
 /** Each session's log level. The server is told the most verbose of them, and what is too much for a session is kept from it. */
 export class LogLevels {
@@ -27,9 +26,9 @@ export class LogLevels {
   /** `logging/setLevel` of a session. */
   set(session: VirtualChannel, request: Request): Promise<void> | undefined {
     const { rawId } = request;
-    const level = LEVELS.indexOf(stringIn(paramOf(request, 'level')) ?? '');
+    const level = LOG_LEVELS.indexOf(stringIn(paramOf(request, 'level')) ?? '');
     if (level < 0) {
-      const message = `Invalid params: level must be one of ${LEVELS.join(', ')}`;
+      const message = `Invalid params: level must be one of ${LOG_LEVELS.join(', ')}`;
       session.reply(errorText(rawId, { code: RPC.invalidParams, message }));
       return undefined;
     }
@@ -59,7 +58,7 @@ export class LogLevels {
   wants(session: VirtualChannel, message: Notification): boolean {
     const chosen = this.levels.get(session);
     if (chosen === undefined) return true;
-    const level = LEVELS.indexOf(stringIn(paramOf(message, 'level')) ?? '');
+    const level = LOG_LEVELS.indexOf(stringIn(paramOf(message, 'level')) ?? '');
     return level < 0 || level >= chosen;
   }
 
@@ -72,7 +71,7 @@ export class LogLevels {
   private tell(settle: (answer: Response | undefined) => void): Promise<void> | undefined {
     const level = this.needed;
     this.told = level;
-    return this.ask.ask('logging/setLevel', { level: LEVELS[level] }, (answer) => {
+    return this.ask.ask('logging/setLevel', { level: LOG_LEVELS[level] }, (answer) => {
       // What it is set to now is unknown, so the next time it is told in any case.
       if (!answer?.result && this.told === level) this.told = undefined;
       settle(answer);

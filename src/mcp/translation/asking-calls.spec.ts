@@ -225,6 +225,39 @@ describe('a client that is asked', () => {
     );
   });
 
+  it('may answer only so much for all calls together, which is given back', () => {
+    const { server, request, reply, asked, told, ask, finish, attempt, answer } = calling();
+    const half = { text: 'x'.repeat(17 << 20) };
+    const other = (): { id: number; questions: unknown[] } => {
+      const before = asked().length;
+      const id = request('tools/call', { name: 't' });
+      server.say({
+        jsonrpc: '2.0',
+        id: server.toldOf('tools/call').at(-1)?.id,
+        result: { resultType: 'input_required', inputRequests: QUESTIONS },
+      });
+      const questions = asked().slice(before);
+      return { id, questions: questions.map((question) => question.id) };
+    };
+    const errorOf = (id: number): string | undefined =>
+      told().find((message) => message.id === id && message.error)?.error?.message;
+
+    ask(QUESTIONS);
+    const [first, second] = asked().map(({ id }) => id);
+    reply(first, half);
+    const refused = other();
+    reply(refused.questions[0], half);
+    expect(errorOf(refused.id)).toContain('more than 33554432 characters together');
+    reply(second, {});
+    finish(server.toldOf('tools/call').length - 1);
+    expect(attempt(2)?.params).toHaveProperty('inputResponses');
+    expect(answer()?.result).toBeDefined();
+    const later = other();
+    reply(later.questions[0], half);
+    expect(errorOf(later.id)).toBeUndefined();
+    server.exit();
+  });
+
   it('leaves no timer behind when the server goes', () => {
     const { ask, server } = calling();
     ask(QUESTIONS);

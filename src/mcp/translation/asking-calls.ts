@@ -13,8 +13,9 @@ const MAX_ROUNDS = 10;
 const MAX_QUESTIONS = 100;
 /** How long a person may take to answer. */
 const ANSWER_MS = 600_000;
-/** Of requests that may have to be made again, and of answers to one round. */
+/** Of requests that may have to be made again, of the questions about them and the answers, all calls together. */
 const MAX_KEPT_CHARS = 32 << 20;
+const TOO_MUCH = `and what else waits for answers have more than ${MAX_KEPT_CHARS} characters together`;
 /** Methods whose answer may be a question (2026-07-28, basic/patterns/mrtr), and what can be asked. */
 const CALLS = ['tools/call', 'prompts/get', 'resources/read'];
 const ASKABLE = ['elicitation/create', 'sampling/createMessage', 'roots/list'];
@@ -30,7 +31,8 @@ interface Call {
   questions: Map<number, string>;
   /** What it has, as members of `inputResponses`. */
   answers: string[];
-  answerChars: number;
+  /** Of the questions and answers, whose messages stay in memory with them. */
+  heldChars: number;
   rawState: string | undefined;
   deadline: NodeJS.Timeout | undefined;
 }
@@ -72,7 +74,7 @@ export class AskingCalls {
       rounds: 0,
       questions: new Map(),
       answers: [],
-      answerChars: 0,
+      heldChars: 0,
       rawState: undefined,
       deadline: undefined,
     };
@@ -107,9 +109,11 @@ export class AskingCalls {
         `The server asked the client, which answered with an error: ${stringIn(why) ?? ''}`,
       );
     }
-    call.answerChars += text.length;
-    if (call.answerChars > MAX_KEPT_CHARS) {
-      return this.fail(call, `The client's answers have more than ${MAX_KEPT_CHARS} characters`);
+    if (!this.hold(call, text)) {
+      return this.fail(
+        call,
+        `The client's answers ${TOO_MUCH}; answer with less, or call one after the other`,
+      );
     }
     call.answers.push(`${key}:${text.slice(result.start, result.end)}`);
     return call.questions.size === 0 ? this.again(call) : undefined;
@@ -161,6 +165,7 @@ export class AskingCalls {
     if (questions.length === 0) {
       return call.rawState === undefined ? this.fail(call, 'The server asked for nothing') : this.again(call);
     }
+    if (!this.hold(call, message.text)) return this.fail(call, `The server's questions ${TOO_MUCH}`);
     call.deadline = setTimeout(() => {
       void this.fail(call, `The client did not answer the server's questions within ${ANSWER_MS / 1000} s`);
     }, ANSWER_MS).unref();
@@ -186,8 +191,7 @@ export class AskingCalls {
       ...(answers.length > 0 && { inputResponses: `{${answers.join(',')}}` }),
       ...(rawState !== undefined && { requestState: rawState }),
     };
-    call.answers = [];
-    call.answerChars = 0;
+    this.letGo(call);
     return this.forward(call, text ?? '{}', params);
   }
 
@@ -209,7 +213,22 @@ export class AskingCalls {
   private release(call: Call): void {
     this.keptChars -= call.text?.length ?? 0;
     call.text = undefined;
+    this.letGo(call);
+  }
+
+  /** False: there is no room for what comes with this message. */
+  private hold(call: Call, { length }: string): boolean {
+    if (this.keptChars + length > MAX_KEPT_CHARS) return false;
+    this.keptChars += length;
+    call.heldChars += length;
+    return true;
+  }
+
+  private letGo(call: Call): void {
+    this.keptChars -= call.heldChars;
+    call.heldChars = 0;
     call.answers = [];
+    call.rawState = undefined;
   }
 }
 

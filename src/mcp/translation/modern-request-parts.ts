@@ -1,5 +1,6 @@
 import { rawMembers, type Request, stringIn } from '../jsonrpc/envelope.js';
 import { scanObject, startOf, type TextRange } from '../jsonrpc/json-scanner.js';
+import { LOG_LEVELS } from '../modern/log-levels.js';
 import { META } from '../modern/modern-request.js';
 import { type ClientCapabilities, readCapabilities } from './asked-capability.js';
 
@@ -7,7 +8,6 @@ import { type ClientCapabilities, readCapabilities } from './asked-capability.js
 const CALLS: readonly string[] = ['tools/call', 'prompts/get', 'resources/read'];
 
 const PARAMS = ['_meta', 'inputResponses', 'requestState', 'notifications', 'uri'] as const;
-const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
 /** A longer one is not repeated in an error. */
 const MAX_URI_CHARS = 8192;
 
@@ -49,10 +49,10 @@ export function partsOf(request: Request): ModernRequestParts {
 
 /** The position of a log level, given as JSON text, among all; they grow more severe. */
 export function levelIn(raw: string | undefined): number | undefined {
-  const level = LEVELS.indexOf(stringIn(raw) ?? '');
+  const level = LOG_LEVELS.indexOf(stringIn(raw) ?? '');
   return level < 0 ? undefined : level;
 }
 
 export function levelName(level: number): string {
-  return LEVELS[level] ?? 'debug';
+  return LOG_LEVELS[level] ?? 'debug';
 }
