@@ -32,9 +32,10 @@ export class WarmServer {
    */
   hasRoomFor(request: ModernRequest): boolean {
     if (!request.isCall) return true;
-    const isBusy = this.isTaken || (this.parked?.parkedCalls ?? 0) > 0;
-    if (this.wantsAlone(request)) return !isBusy && this.calls === 0;
-    return this.native || !isBusy;
+    const isParked = (this.parked?.parkedCalls ?? 0) > 0;
+    if (this.wantsAlone(request)) return !this.isTaken && !isParked && this.calls === 0;
+    // A call that cannot be asked does not harm one that waits for its client: of two, the server is refused.
+    return this.native || !this.isTaken;
   }
 
   holds(requestState: string): boolean {

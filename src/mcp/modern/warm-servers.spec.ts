@@ -144,6 +144,16 @@ describe('a translated server', () => {
     expect(processes.map(({ lines }) => lines.length)).toEqual([2, 1]);
   });
 
+  it('serves calls that cannot be asked beside a parked one', async () => {
+    const { call, processes, answer, parked } = start({ native: false });
+    await call(ASKABLE);
+    parked.add('1');
+    answer(0);
+    await call();
+    await call();
+    expect(processes).toHaveLength(1);
+  });
+
   it('refuses a request state that nobody holds', async () => {
     const { send, processes } = start({ native: false });
     const retry = modern(3, 'tools/call', { name: 'echo', requestState: 'forged' }, ASKABLE);

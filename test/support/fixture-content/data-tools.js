@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { log, reportProgress } from './notices.js';
 import { inputs, json, text } from './results.js';
 
@@ -24,12 +25,14 @@ export const dataTools = [
   },
   {
     name: 'progress',
-    description: 'Sends n progress notifications that carry the label',
-    inputSchema: inputs({ n: COUNT, label: LABEL }),
-    async run({ n, label }, extra) {
+    description: 'Sends n progress notifications that carry the label, gapMs apart',
+    inputSchema: inputs({ n: COUNT, label: LABEL, gapMs: COUNT }, ['n', 'label']),
+    async run({ n, label, gapMs = 0 }, extra) {
       for (let progress = 1; progress <= n; progress++) {
+        if (gapMs > 0) await delay(gapMs);
         await reportProgress(extra, { progress, total: n, message: `${label} ${progress}` });
       }
+      if (gapMs > 0) await delay(gapMs);
       return text(`${label} done`);
     },
   },
