@@ -8,6 +8,7 @@ import {
   type Response,
   stringIn,
 } from '../jsonrpc/envelope.js';
+import { requestText } from '../jsonrpc/json-rpc.js';
 import { hasModernClaim } from '../modern/modern-request.js';
 import { type Cursor, followStream, NoStream } from './follow-stream.js';
 import { oddType, requireReadable } from './http-answer.js';
@@ -15,6 +16,7 @@ import { HttpChannel } from './http-channel.js';
 import { ask, discard, HttpFault, mediaTypeOf } from './http-exchange.js';
 import { modernHeaders } from './modern-headers.js';
 import type { SseEvent } from './sse-parser.js';
+import { ToolParamHeaders } from './tool-param-headers.js';
 
 const GOODBYE_MS = 2000;
 /** For messages that have no answer. */
@@ -24,8 +26,11 @@ const REVISION = /^[\w.-]{1,64}$/;
 
 /** A request that waits for its answer. */
 interface Call {
+  message: Request;
   modern: boolean;
   exchange: AbortController | undefined;
+  /** It is our own question, and this takes the answer; undefined where there is none. */
+  settle: ((answer: Response | undefined) => void) | undefined;
 }
 
 /**
@@ -34,6 +39,8 @@ interface Call {
  */
 export class StreamableHttpChannel extends HttpChannel {
   private readonly calls = new Map<string, Call>();
+  private readonly toolHeaders = new ToolParamHeaders((params, signal) => this.askTools(params, signal));
+  private nextOwnId = 1;
   private sessionId: string | undefined;
   private revision: string | undefined;
   private initializeId: string | undefined;
@@ -101,9 +108,24 @@ export class StreamableHttpChannel extends HttpChannel {
     });
   }
 
-  private request(message: Request): Promise<void> {
+  /** Ask for ourselves. Never rejects. */
+  private askTools(params: object, signal: AbortSignal): Promise<Response | undefined> {
+    const id = `channel-${this.nextOwnId++}`;
+    const message = parseMessage(requestText(id, 'tools/list', params)) as Request;
+    return new Promise((resolve) => {
+      const late = (): void => {
+        this.calls.get(message.rawId)?.exchange?.abort();
+        this.calls.delete(message.rawId);
+        resolve(undefined);
+      };
+      signal.addEventListener('abort', late, { once: true });
+      void this.request(message, resolve);
+    });
+  }
+
+  private request(message: Request, settle?: Call['settle']): Promise<void> {
     const modern = hasModernClaim(message);
-    const call: Call = { modern, exchange: undefined };
+    const call: Call = { message, modern, exchange: undefined, settle };
     this.calls.set(message.rawId, call);
     if (this.full)
       return this.fail(message.rawId, 'Too many requests to this server are in flight; wait for answers');
@@ -114,7 +136,9 @@ export class StreamableHttpChannel extends HttpChannel {
         const cursor: Cursor = { lastEventId: undefined, retryMs: undefined };
         let fault: unknown;
         try {
-          const headers = { ...(modern ? modernHeaders(message) : this.sessionHeaders()), ...BODY };
+          const own = modern ? modernHeaders(message) : this.sessionHeaders();
+          const params = modern && message.method === 'tools/call' && (await this.toolHeaders.of(message));
+          const headers = { ...own, ...params, ...BODY };
           const { sent, response } = ask(
             this.endpoint,
             { method: 'POST', headers, body: message.text },
@@ -129,6 +153,7 @@ export class StreamableHttpChannel extends HttpChannel {
         if (!modern && cursor.lastEventId !== undefined && this.calls.has(message.rawId)) {
           fault = (await this.follow(cursor, signal, () => !this.calls.has(message.rawId))) ?? fault;
         }
+        if (this.closed) settle?.(undefined);
         if (!this.calls.has(message.rawId) || this.closed) return;
         const why = await this.explain(fault ?? new HttpFault('ended its answer without having answered'));
         await this.fail(message.rawId, why);
@@ -137,7 +162,10 @@ export class StreamableHttpChannel extends HttpChannel {
   }
 
   private async fail(rawId: string, why: string): Promise<void> {
-    if (this.calls.delete(rawId)) await this.answerError(rawId, this.withLastWords(why));
+    const call = this.calls.get(rawId);
+    this.calls.delete(rawId);
+    if (call?.settle) call.settle(undefined);
+    else if (call) await this.answerError(rawId, this.withLastWords(why));
   }
 
   private async readAnswer(
@@ -188,7 +216,11 @@ export class StreamableHttpChannel extends HttpChannel {
   /** An answer to something that nobody asked, or a second one, ends here. */
   private async receive(message: Envelope): Promise<void> {
     if (message.kind === 'response') {
-      if (!this.calls.delete(message.rawId)) return;
+      const call = this.calls.get(message.rawId);
+      if (!call) return;
+      this.calls.delete(message.rawId);
+      if (call.settle) return call.settle(message);
+      if (call.modern) this.toolHeaders.learn(call.message, message);
       if (message.rawId === this.initializeId) this.learnRevision(message);
     }
     await this.deliver(message);

@@ -56,16 +56,20 @@ export function requireParamHeaders(
   }
 }
 
-/** The argument where it is one that a header can repeat; an object, a list or null has no header. */
-function scalarAt(rawArguments: string | undefined, path: string[]): string | number | boolean | undefined {
+/** The argument where it is one that a header can repeat, as JSON text; an object, a list or null has no header. */
+export function rawScalarAt(rawArguments: string | undefined, path: string[]): string | undefined {
   let raw = rawArguments;
   for (const name of path) {
     const member: { start: number; end: number } | undefined =
       raw === undefined ? undefined : scanObject(raw, startOf(raw), [name]).members[name];
     raw = member && raw?.slice(member.start, member.end);
   }
-  if (raw === undefined || !/^["\dtf-]/.test(raw)) return undefined;
-  return JSON.parse(raw) as string | number | boolean;
+  return raw !== undefined && /^["\dtf-]/.test(raw) ? raw : undefined;
+}
+
+function scalarAt(rawArguments: string | undefined, path: string[]): string | number | boolean | undefined {
+  const raw = rawScalarAt(rawArguments, path);
+  return raw === undefined ? undefined : (JSON.parse(raw) as string | number | boolean);
 }
 
 function isSame(header: string, argument: string | number | boolean): boolean {

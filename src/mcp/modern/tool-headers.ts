@@ -8,7 +8,7 @@ const FRESH_MS = 60_000;
 const LIST_MS = 10_000;
 const MAX_PAGES = 50;
 /** Of all pages: reading them holds everybody up. Tools beyond are not known here. */
-const MAX_LIST_CHARS = 2 * 1024 * 1024;
+export const MAX_LIST_CHARS = 2 * 1024 * 1024;
 /** Of one tool's schema that declares headers. */
 const MAX_SCHEMA_CHARS = 262_144;
 const NONE: readonly ParamHeader[] = [];
@@ -16,6 +16,9 @@ const ENVELOPE = {
   [META.protocolVersion]: MODERN_REVISIONS[0],
   [META.clientCapabilities]: {},
 };
+
+/** Asks for a page of `tools/list`; undefined where none comes before the signal. */
+export type AskTools = (params: object, signal: AbortSignal) => Promise<Response | undefined>;
 
 /** Which arguments of a server's tools clients have to repeat in headers. Learnt from the server, and again every minute. */
 export class ToolHeaders {
@@ -25,24 +28,24 @@ export class ToolHeaders {
   async of(tool: string, server: ModernServer, now: number): Promise<readonly ParamHeader[]> {
     if (!this.learnt || now - this.learntAt > FRESH_MS) {
       this.learntAt = now;
-      this.learnt = learn(server);
+      this.learnt = learnToolHeaders((params, signal) => server.ask('tools/list', params, signal));
     }
     return (await this.learnt).get(tool) ?? NONE;
   }
 }
 
 /** Never rejects: a server that cannot list its tools declares nothing. */
-async function learn(server: ModernServer): Promise<Map<string, ParamHeader[]>> {
+export async function learnToolHeaders(ask: AskTools): Promise<Map<string, ParamHeader[]>> {
   const found = new Map<string, ParamHeader[]>();
   const signal = AbortSignal.timeout(LIST_MS);
   let cursor: string | undefined;
   let chars = 0;
   for (let page = 0; page < MAX_PAGES; page++) {
     const params = { _meta: ENVELOPE, ...(cursor !== undefined && { cursor }) };
-    const answer = await server.ask('tools/list', params, signal);
+    const answer = await ask(params, signal);
     chars += answer?.text.length ?? 0;
     if (!answer || chars > MAX_LIST_CHARS) break;
-    collect(answer, found);
+    collectToolHeaders(answer, found);
     const next = stringIn(rawMembers(answer, answer.result, ['nextCursor']).nextCursor);
     if (next === undefined || next === cursor) break;
     cursor = next;
@@ -50,7 +53,8 @@ async function learn(server: ModernServer): Promise<Map<string, ParamHeader[]>> 
   return found;
 }
 
-function collect(answer: Response, found: Map<string, ParamHeader[]>): void {
+/** Adds what the tools of a page declare. */
+export function collectToolHeaders(answer: Response, found: Map<string, ParamHeader[]>): void {
   const { text, result } = answer;
   // Nearly all servers declare none, and what they say need not be read then.
   if (!result || !text.includes('x-mcp-header')) return;
