@@ -2,22 +2,22 @@ import type { Channel, ChannelClosed } from '../channels/channel.js';
 import {
   type Envelope,
   type Notification,
-  rawMembers,
   rawSlot,
   type Response,
   stringIn,
   withSlots,
 } from '../jsonrpc/envelope.js';
 import { errorText, notificationText, requestText, RPC } from '../jsonrpc/json-rpc.js';
-import { scanObject, startOf } from '../jsonrpc/json-scanner.js';
+import { scanObject } from '../jsonrpc/json-scanner.js';
+import { paramOf } from '../jsonrpc/param.js';
 import { closedError } from '../sessions/closed-error.js';
 import type { Outlet } from '../sessions/outlet.js';
 import { type PendingRequest, RequestTable } from '../sessions/request-table.js';
+import { LOG_LEVELS } from './log-levels.js';
 import type { ModernRequest } from './modern-request.js';
 
 /** More requests in flight than one principal has; each holds memory of ours. */
 const MAX_IN_FLIGHT = 1000;
-const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
 const LISTEN = 'subscriptions/listen';
 const SUBSCRIPTION_ID = 'io.modelcontextprotocol/subscriptionId';
 
@@ -66,7 +66,7 @@ export class ModernServer {
       return { cancel: () => undefined, sent: undefined };
     }
     const pending = this.requests.add(message, outlet);
-    const level = LEVELS.indexOf(logLevel ?? '');
+    const level = LOG_LEVELS.indexOf(logLevel ?? '');
     if (level >= 0) this.logging.set(pending.id, { level, outlet, isCall });
     const id = String(pending.id);
     const sent = this.channel.send(withSlots(message, { id, requestToken: id }));
@@ -145,7 +145,7 @@ export class ModernServer {
     const calls = all.filter(({ isCall }) => isCall);
     const [only, ...others] = calls.length > 0 ? calls : all;
     if (!only?.outlet.open || others.length > 0) return undefined;
-    const level = LEVELS.indexOf(stringIn(paramOf(message, 'level')) ?? '');
+    const level = LOG_LEVELS.indexOf(stringIn(paramOf(message, 'level')) ?? '');
     return level < only.level ? undefined : only.outlet.deliver(message.text, false);
   }
 
@@ -180,9 +180,4 @@ function withSubscriptionSlot(message: Response): Response {
   const { _meta: meta } = result ? scanObject(text, result.start, ['_meta']).members : {};
   const subscriptionId = meta && scanObject(text, meta.start, [SUBSCRIPTION_ID]).members[SUBSCRIPTION_ID];
   return subscriptionId ? { ...message, slots: { ...message.slots, subscriptionId } } : message;
-}
-
-function paramOf(message: Notification, name: string): string | undefined {
-  const params = scanObject(message.text, startOf(message.text), ['params']).members.params;
-  return rawMembers(message, params, [name])[name];
 }
