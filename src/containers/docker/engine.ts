@@ -52,9 +52,9 @@ export class Engine {
   }
 
   /** Ask; undefined where the thing does not exist. */
-  async find<T>(signal: AbortSignal, verb: Verb<T>): Promise<T | undefined> {
+  async find<T>(signal: AbortSignal, verb: Verb<T>, deadlineMs = CALL_MS): Promise<T | undefined> {
     try {
-      return await this.ask(signal, verb);
+      return await this.ask(signal, verb, deadlineMs);
     } catch (error) {
       if (statusOf(error) === 404) return undefined;
       throw error;

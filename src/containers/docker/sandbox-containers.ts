@@ -1,9 +1,12 @@
 import type Dockerode from 'dockerode';
 import type { Sandbox, SandboxUser } from '../sandbox-runtime.js';
 import type { Engine } from './engine.js';
-import { killSentryOf } from './host-processes.js';
+import { killLeftoversOf, killSentryOf } from './host-processes.js';
 import { LABEL_ACCOUNT, LABEL_COMMAND, LABEL_ENTRYPOINT, LABEL_USER } from './pause-container.js';
 import { isOurs, LABEL_DEPLOYMENT, LABEL_INSTANCE, nameOf } from './sandbox-names.js';
+
+/** For the engine to tell about a container whose gVisor kernel was killed. */
+const PATIENCE_MS = 5_000;
 
 export interface StoppedSandbox {
   containerId: string;
@@ -40,8 +43,8 @@ export class SandboxContainers {
 
   /** What was removed; undefined: there was nothing. */
   async remove(deploymentId: string): Promise<{ containerId: string; user: SandboxUser } | undefined> {
-    await this.killSentries(deploymentId);
-    const container = await this.inspect(deploymentId, new AbortController().signal);
+    const ids = await this.killSentries(deploymentId);
+    const container = await this.inspectOrKill(deploymentId, ids);
     if (container === undefined) return undefined;
     await this.engine.remove((docker) => docker.getContainer(container.Id).remove({ force: true, v: true }));
     return { containerId: container.Id, user: userOf(container) };
@@ -66,22 +69,42 @@ export class SandboxContainers {
   }
 
   /** Before anything else is asked: the engine answers a listing even while it waits for a gVisor kernel in trouble. */
-  private async killSentries(deploymentId: string): Promise<void> {
+  private async killSentries(deploymentId: string): Promise<string[]> {
     const filters = {
       label: [`${LABEL_INSTANCE}=${this.instance}`, `${LABEL_DEPLOYMENT}=${deploymentId}`],
     };
     const containers = await this.engine.ask(new AbortController().signal, (docker, abortSignal) =>
       docker.listContainers({ all: true, filters, abortSignal }),
     );
-    await Promise.all(containers.map(({ Id: id }) => killSentryOf(id)));
+    const ids = containers.map(({ Id: id }) => id);
+    await Promise.all(ids.map((id) => killSentryOf(id)));
+    return ids;
+  }
+
+  /** The engine may go on waiting for a shim that waits for what was killed. Nobody needs the shim of what is removed. */
+  private async inspectOrKill(
+    deploymentId: string,
+    ids: string[],
+  ): Promise<Dockerode.ContainerInspectInfo | undefined> {
+    const { signal } = new AbortController();
+    try {
+      return await this.inspect(deploymentId, signal, PATIENCE_MS);
+    } catch (error) {
+      if (ids.length === 0) throw error;
+      await Promise.all(ids.map((id) => killLeftoversOf(id)));
+      return this.inspect(deploymentId, signal);
+    }
   }
 
   private async inspect(
     deploymentId: string,
     signal: AbortSignal,
+    deadlineMs?: number,
   ): Promise<Dockerode.ContainerInspectInfo | undefined> {
-    const container = await this.engine.find(signal, (docker, abortSignal) =>
-      docker.getContainer(nameOf(deploymentId)).inspect({ abortSignal }),
+    const container = await this.engine.find(
+      signal,
+      (docker, abortSignal) => docker.getContainer(nameOf(deploymentId)).inspect({ abortSignal }),
+      deadlineMs,
     );
     return isOurs(container?.Config.Labels, this.instance) ? container : undefined;
   }
