@@ -169,4 +169,5 @@ case "${1:-} $#" in
   *) usage ;;
 esac
 # What a newer image of the same name has replaced.
-docker image prune --force --filter "label=$KEY_LABEL" >/dev/null
+# The engine does one at a time; what another leaves is for the next.
+docker image prune --force --filter "label=$KEY_LABEL" >/dev/null 2>&1 || true

@@ -38,9 +38,10 @@ remove_data() {
   step "Data directory $DATA_DIR"
   if [ "${1:-}" = --purge ]; then
     # Nothing but what the service and set-up are known to make, should DATA_DIR name something else by mistake.
-    for name in bin homes resolv.conf instance-id api-key mcp-runner.sqlite{,-shm,-wal} service.log demo.json; do
+    for name in bin homes logs resolv.conf instance-id api-key mcp-runner.sqlite{,-shm,-wal,.draft,.draft-journal} backups {lock,maintenance}{,.pid} restore{,.draft} service.log demo.json; do
       rm -rf "${DATA_DIR:?}/$name"
     done
+    rm -rf "${DATA_DIR:?}"/before-restore-[0-9]*
     if [ -d "$DATA_DIR" ]; then rmdir "$DATA_DIR" || note "has other files too: left there"; fi
   else
     note "stays; 'uninstall --purge' removes it"
@@ -75,6 +76,11 @@ uninstall() {
   is_root || die "Uninstalling needs root." "sudo ./setup.sh uninstall"
   step "Service"
   stop_service
+  # Sandboxes that are taken from under a service come back.
+  if is_healthy; then
+    die "Another service answers on $(service_url): a container, or one that was started by hand." "Stop it (docker rm -f mcp-runner-container) and run again."
+  fi
+  remove_unit
   remove_sandboxes
   remove_firewall
   remove_data "$@"
