@@ -1,14 +1,19 @@
 import type { Server } from 'node:http';
+import { Logger } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { NextFunction, Request, Response } from 'express';
 import { Config } from './config/config.js';
+import { DeploymentEvents } from './deployments/deployment-events.js';
+import { AppError } from './errors/app-error.js';
 import { jsonBody, refuseOddBody } from './errors/json-body.js';
 import { ProblemFilter } from './errors/problem.filter.js';
-import { assignRequestId } from './errors/request-id.js';
+import { assignRequestId, requestIdOf } from './errors/request-id.js';
 import { requestValidation } from './errors/request-validation.js';
-import { Gateway } from './gateway/gateway.js';
+import { Gateway, RESTART_SECONDS } from './gateway/gateway.js';
+import { GatewayFaults } from './gateway/gateway-faults.js';
 import { serveUpgrades } from './http-upgrade.js';
-import { report } from './instrument.js';
+import { report, reportSlowStart } from './instrument.js';
+import { HttpMetrics } from './metrics/http-metrics.js';
 import { serveOpenApi } from './openapi.js';
 import { ApiKeyGuard } from './tenancy/api-key.guard.js';
 
@@ -24,8 +29,11 @@ export function setUpApp(app: NestExpressApplication): void {
   app.disable('x-powered-by');
   // No ETags: answers differ with time, and hashing them costs more than it saves.
   app.disable('etag');
+  app.use(app.get(HttpMetrics).middleware);
+  // Success is silent, unless somebody is looking for something.
+  if (config.logLevel === 'debug') app.use(logAnswer(new Logger('Http')));
   mountGateway(app);
-  app.use(assignRequestId, setSecurityHeaders);
+  app.use(assignRequestId, setSecurityHeaders, refuseWhileClosing(app.get(Gateway)));
   // Before the guard, because the documentation is public.
   serveOpenApi(app);
   app.use(
@@ -37,10 +45,14 @@ export function setUpApp(app: NestExpressApplication): void {
   );
   app.useGlobalPipes(requestValidation());
   app.useGlobalFilters(new ProblemFilter(report));
+  app.get(GatewayFaults).reportTo(report);
+  app.get(DeploymentEvents).onStart((start) => {
+    if (start.durationMs >= config.slowStartSeconds * 1000) reportSlowStart(start);
+  });
   setTimeouts(app.getHttpServer());
 }
 
-/** First of all, so that nothing reads its bodies, and nothing slows its messages down. */
+/** Before all that reads bodies, and all that would slow its messages down. */
 function mountGateway(app: NestExpressApplication): void {
   const gateway = app.get(Gateway);
   app.use((req: Request, res: Response, next: NextFunction) => {
@@ -51,6 +63,29 @@ function mountGateway(app: NestExpressApplication): void {
   serveUpgrades(app.getHttpServer(), '/mcp-server/', (req, socket, head) =>
     gateway.upgrade(req, socket, head),
   );
+}
+
+/** One line per answer that is over. Paths only: queries hold session ids. */
+function logAnswer(logger: Logger) {
+  return (req: Request, res: Response, next: NextFunction): void => {
+    const beganAt = performance.now();
+    const { method } = req;
+    const [path = ''] = req.originalUrl.split('?', 1);
+    res.once('close', () => {
+      const facts = { requestId: requestIdOf(req), method, path, status: res.statusCode };
+      const seconds = (performance.now() - beganAt) / 1000;
+      logger.debug({ event: 'request_served', ...facts, seconds, isWhole: res.writableFinished });
+    });
+    next();
+  };
+}
+
+/** Nest's own refusal says neither what is the matter nor when to come again. */
+function refuseWhileClosing(gateway: Gateway) {
+  return (_req: Request, _res: Response, next: NextFunction): void => {
+    if (gateway.isClosing) throw new AppError('shutting_down', { retryAfterSeconds: RESTART_SECONDS });
+    next();
+  };
 }
 
 function setSecurityHeaders(_req: Request, res: Response, next: NextFunction): void {

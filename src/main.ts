@@ -5,20 +5,20 @@ import { AppModule } from './app.module.js';
 import { setUpApp } from './app.setup.js';
 import { ConfigError } from './config/env-reader.js';
 import { loadConfig } from './config/load-config.js';
+import { StartRefusal } from './database/start-refusal.js';
 import { AppError } from './errors/app-error.js';
-import { guardProcess, startSentry } from './instrument.js';
-import { ServiceLogger } from './service-logger.js';
+import { flushReports, guardProcess, report, startSentry } from './instrument.js';
+import { ServiceLogger } from './logging/service-logger.js';
 
 async function main(): Promise<void> {
   const config = loadConfig();
   await startSentry(config);
   guardProcess(new Logger('Process'));
   const app = await NestFactory.create<NestExpressApplication>(AppModule, {
-    logger: new ServiceLogger(config),
+    logger: new ServiceLogger(config, report),
     abortOnError: false,
     bodyParser: false,
     forceCloseConnections: true,
-    return503OnClosing: true,
     routeConflictPolicy: { duplicate: 'error', shadow: 'error' },
   });
   setUpApp(app);
@@ -27,10 +27,15 @@ async function main(): Promise<void> {
   new Logger('Http').log({ event: 'listening', url: await app.getUrl() });
 }
 
+function isMendable(error: unknown): boolean {
+  return error instanceof ConfigError || error instanceof StartRefusal || error instanceof AppError;
+}
+
 /** What a person can mend is said in one line each; anything else with its stack. */
 function explain(error: unknown): string {
   if (error instanceof ConfigError)
     return error.mistakes.map((mistake) => `Configuration: ${mistake}`).join('\n');
+  if (error instanceof StartRefusal) return `Cannot start: ${error.message}`;
   if (error instanceof AppError) return `Cannot start: ${error.detail ?? error.title}`;
   return `Cannot start: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
 }
@@ -39,5 +44,7 @@ try {
   await main();
 } catch (error) {
   process.stderr.write(`${explain(error)}\n`);
+  if (!isMendable(error)) report(error);
+  await flushReports();
   process.exit(1);
 }

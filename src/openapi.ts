@@ -23,6 +23,7 @@ function documentOf(app: INestApplication): OpenAPIObject {
     .setLicense('Apache-2.0', 'https://www.apache.org/licenses/LICENSE-2.0')
     .addServer('/')
     .addTag('deployment', 'MCP servers in sandboxes')
+    .addTag('event', 'What happens to them')
     .addTag('health', 'Is everything there that deployments need?')
     .addApiKey({ type: 'apiKey', in: 'header', name: 'X-API-Key' }, API_KEY_SCHEME);
   const document = SwaggerModule.createDocument(app, builder.build(), {

@@ -1,3 +1,11 @@
+/** The most urgent first; each includes those before it. */
+export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** How traces leave: OTLP over HTTP, in one of its two forms. */
+export const TRACE_PROTOCOLS = ['http/protobuf', 'http/json'] as const;
+export type TraceProtocol = (typeof TRACE_PROTOCOLS)[number];
+
 /** The validated configuration. Injected by this class; nothing else reads the environment. */
 export class Config {
   nodeEnv: 'production' | 'development' | 'test' = 'development';
@@ -12,7 +20,16 @@ export class Config {
   /** Origins of browser clients that may call the gateway, beyond loopback and PUBLIC_URL. */
   corsOrigins: string[] = [];
   apiKey: string | undefined;
+  logLevel: LogLevel = 'info';
+  /** Opens /metrics and nothing else. */
+  metricsKey: string | undefined;
+  /** /metrics needs no key. */
+  metricsPublic = false;
+  /** Undefined: no traces. All else about them the OpenTelemetry SDK reads from the standard variables itself. */
+  traceProtocol: TraceProtocol | undefined;
   sentryDsn: string | undefined;
+  /** A deployment's start that takes longer is reported to Sentry. */
+  slowStartSeconds = 30;
   dockerSocket = '/var/run/docker.sock';
   /** OCI runtime name as registered in the engine. */
   sandboxRuntime = 'runsc';
@@ -28,4 +45,15 @@ export class Config {
   maxMessageBytes = 16 * 1024 * 1024;
   /** Largest REST body, in bytes. */
   maxApiBodyBytes = 1024 * 1024;
+  /** Disk that the log of one deployment may take, in bytes. */
+  logMaxBytesPerDeployment = 8 * 1024 * 1024;
+  /** Seconds without use after which a session is over for good. */
+  sessionExpiresAfterSeconds = 86_400;
+  /** Longest time that one call may take, in seconds. */
+  maxCallSeconds = 3600;
+  /** Deployments whose sandboxes run at once, and the sum of their memory limits in MB; undefined: no limit. */
+  maxRunning: number | undefined;
+  maxRunningMemoryMb: number | undefined;
+  /** Pause idle deployments early when others wait for room. */
+  pauseUnderPressure = false;
 }

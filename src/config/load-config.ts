@@ -1,8 +1,9 @@
 import { isIP, isIPv4 } from 'node:net';
 import { isAbsolute } from 'node:path';
-import { Config } from './config.js';
+import { Config, LOG_LEVELS } from './config.js';
 import { EnvReader } from './env-reader.js';
 import { parseCidr } from './ipv4.js';
+import { readTraceProtocol } from './trace-protocol.js';
 
 const MEBIBYTE = 1024 * 1024;
 
@@ -30,7 +31,17 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
       'origins such as https://app.example.com, separated by commas',
     ),
     apiKey: reader.text('API_KEY', isKey, '12 to 512 visible ASCII characters without spaces', 'secret'),
+    logLevel: reader.oneOf('LOG_LEVEL', LOG_LEVELS),
+    metricsKey: reader.text(
+      'METRICS_KEY',
+      isKey,
+      '12 to 512 visible ASCII characters without spaces',
+      'secret',
+    ),
+    metricsPublic: reader.boolean('METRICS_PUBLIC'),
+    traceProtocol: readTraceProtocol(reader),
     sentryDsn: reader.text('SENTRY_DSN', isDsn, 'a DSN such as https://key@host/project', 'secret'),
+    slowStartSeconds: reader.integer('SLOW_START_SECONDS', 1, 86_400),
     dockerSocket: reader.text('DOCKER_SOCKET', isAbsolute, 'an absolute path'),
     sandboxRuntime: reader.text('SANDBOX_RUNTIME', isRuntimeName, 'the name of an OCI runtime such as runsc'),
     allowUnsafeRuntime: reader.boolean('ALLOW_UNSAFE_RUNTIME'),
@@ -44,6 +55,12 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     sandboxUidLast: reader.integer('SANDBOX_UID_LAST', 10_000, 4_000_000_000),
     maxMessageBytes: reader.integer('MAX_MESSAGE_BYTES', 65_536, 256 * MEBIBYTE),
     maxApiBodyBytes: reader.integer('MAX_API_BODY_BYTES', 65_536, 16 * MEBIBYTE),
+    logMaxBytesPerDeployment: reader.integer('LOG_MAX_BYTES_PER_DEPLOYMENT', MEBIBYTE, 256 * MEBIBYTE),
+    sessionExpiresAfterSeconds: reader.integer('SESSION_EXPIRES_AFTER_SECONDS', 60, 31_536_000),
+    maxCallSeconds: reader.integer('MAX_CALL_SECONDS', 60, 86_400),
+    maxRunning: reader.integer('MAX_RUNNING', 1, 100_000),
+    maxRunningMemoryMb: reader.integer('MAX_RUNNING_MEMORY', 64, 16_777_216),
+    pauseUnderPressure: reader.boolean('PAUSE_UNDER_PRESSURE'),
   };
   const config = Object.assign(new Config(), withoutAbsent(found));
   config.publicUrl = config.publicUrl && new URL(config.publicUrl).origin;
@@ -54,6 +71,11 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
   if (config.sandboxRuntime !== 'runsc' && !config.allowUnsafeRuntime) {
     reader.refuseTogether(
       `SANDBOX_RUNTIME=${config.sandboxRuntime} gives untrusted servers less isolation than runsc; set ALLOW_UNSAFE_RUNTIME=true as well if that is meant`,
+    );
+  }
+  if (config.metricsPublic && config.metricsKey !== undefined) {
+    reader.refuseTogether(
+      'METRICS_KEY protects nothing while METRICS_PUBLIC=true opens /metrics to everybody: set one of them',
     );
   }
   reader.throwIfMistaken();
@@ -86,7 +108,14 @@ function isKey(value: string): boolean {
 
 function isDsn(value: string): boolean {
   const url = URL.parse(value);
-  return url !== null && /^https?:$/.test(url.protocol) && url.username !== '' && /\/\d+$/.test(url.pathname);
+  // As the SDK reads it: one that it does not understand, it would only complain about, and send nothing.
+  return (
+    url !== null &&
+    /^https?:$/.test(url.protocol) &&
+    /^\w+$/.test(url.username) &&
+    /\/\d+$/.test(url.pathname) &&
+    `${url.search}${url.hash}` === ''
+  );
 }
 
 function isRuntimeName(value: string): boolean {

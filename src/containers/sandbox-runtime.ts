@@ -16,6 +16,9 @@ export interface SandboxLimits {
   diskMb: number;
 }
 
+/** Those that a running sandbox may be given anew. */
+export type LiveLimits = Omit<SandboxLimits, 'diskMb'>;
+
 export interface SandboxUser {
   /** Account name, `mcp-…`; exists in /etc/passwd only where `Sandbox.account` says so. */
   name: string;
@@ -39,6 +42,8 @@ export interface Sandbox {
   imageId: string;
   /** True: a system account stands behind the uid. */
   account: boolean;
+  /** As they are now. */
+  limits: LiveLimits;
 }
 
 /** The names under which a deployment's resources are found again, running or not. */
@@ -82,11 +87,52 @@ export interface SandboxProcess {
   end(graceMs?: number): Promise<void>;
 }
 
+/** What is left of a deployment. */
+export interface SandboxTrace {
+  deploymentId: string;
+  /** False: only the content of its HOME. */
+  inEngine: boolean;
+}
+
+/** What a sandbox that runs uses; null: it cannot be told. */
+export interface SandboxUsage {
+  memoryBytes: number | null;
+  memoryLimitBytes: number | null;
+  /** Since its start. */
+  cpuSeconds: number | null;
+  /** Of one CPU, over `cpuWindowMs` just now: 150 is one and a half. */
+  cpuPercent: number | null;
+  cpuWindowMs: number | null;
+  cpuLimit: number;
+  /** What counts against its limit of processes, and that limit, in which there is room for the runtime's own. */
+  tasks: number | null;
+  taskLimit: number | null;
+  /** Since its start. */
+  network: { receivedBytes: number; sentBytes: number } | null;
+}
+
 /** One thing /health reports. `message` says how to mend it. */
 export interface RuntimeCheck {
   name: 'engine' | 'runtime' | 'firewall';
   ok: boolean;
   message: string;
+}
+
+/** What can be said at once, as far as is known. */
+export interface RuntimeVitals {
+  /** The engine answers. */
+  isUp: boolean;
+  /** Server processes that run. */
+  processes: number;
+}
+
+/** One call that was made to the engine. */
+export interface EngineCall {
+  /** What was asked, one of a few dozen words at most, for example `create_container`. */
+  verb: string;
+  seconds: number;
+  /** `refused`: it answered, with an error · `failed`: it did not answer, or nobody waited for it any more. */
+  outcome: 'ok' | 'refused' | 'failed';
 }
 
 /**
@@ -96,6 +142,12 @@ export interface RuntimeCheck {
 export abstract class SandboxRuntime {
   /** Prepare the host once at start: binaries, resolv.conf, firewall. Throws where sandboxes would be unsafe. */
   abstract prepare(signal: AbortSignal): Promise<void>;
+
+  /**
+   * In place of `prepare`, for a command beside the service: makes `list` and `remove` work and changes nothing. Throws
+   * when there was no service in this data directory yet.
+   */
+  abstract attach(): Promise<void>;
 
   /**
    * Make the sandbox run: image (pulled if missing), account, network, home, container. Whatever is left of an earlier
@@ -117,6 +169,25 @@ export abstract class SandboxRuntime {
     signal: AbortSignal,
   ): Promise<'out_of_memory' | 'stopped' | undefined>;
 
+  /**
+   * Take the sandbox out of the engine: container, network, volume. Its memory is free and its address unused; the account
+   * and the content of HOME wait for the next `start`. Missing parts are fine.
+   */
+  abstract stop(identity: SandboxIdentity, signal: AbortSignal): Promise<void>;
+
+  /**
+   * Change memory, cpus and pids of a running sandbox. Throws `resize_refused`, with everything left as it was, where the
+   * runtime cannot do that (gVisor up to now) or not now (memory below what is in use): the next `start` can. Throws
+   * `sandbox_gone` when there is none. The disk is not among them.
+   */
+  abstract resize(deploymentId: string, limits: LiveLimits, signal: AbortSignal): Promise<void>;
+
+  /** What a running sandbox uses just now. Takes a moment. Throws `sandbox_gone` when there is none. */
+  abstract usage(deploymentId: string, signal: AbortSignal): Promise<SandboxUsage>;
+
+  /** Bytes that HOME takes, whether the sandbox runs or not; undefined: there is none. Needs no engine. */
+  abstract diskUsage(deploymentId: string): Promise<number | undefined>;
+
   /** Remove everything: container, network, home, account. Missing parts are fine. */
   abstract remove(identity: SandboxIdentity, signal: AbortSignal): Promise<void>;
 
@@ -126,8 +197,27 @@ export abstract class SandboxRuntime {
   /** Kill every process in the sandbox but its pause process: what an earlier control plane left behind. */
   abstract killStrays(deploymentId: string, signal: AbortSignal): Promise<void>;
 
-  /** Ids of all deployments of this instance of which anything is left in the engine. */
-  abstract list(signal: AbortSignal): Promise<string[]>;
+  /** All deployments of this instance of which anything is left, here or in the engine. */
+  abstract list(signal: AbortSignal): Promise<SandboxTrace[]>;
+
+  /**
+   * Called when a sandbox that ran has died, was killed or removed, or lost its network, by whomever. Not called for what
+   * `stop` and `remove` do. A hint to look at once: it may come twice, and what happens while the engine is away is not
+   * told, see `onReturn`. Returns how to stop listening.
+   */
+  abstract onDeath(listener: (deploymentId: string) => void): () => void;
+
+  /**
+   * Called when the engine answers again after it did not. From then on deaths are told again; those in between were not,
+   * so look at everything. Returns how to stop listening.
+   */
+  abstract onReturn(listener: () => void): () => void;
 
   abstract check(signal: AbortSignal): Promise<RuntimeCheck[]>;
+
+  /** Asks nobody. */
+  abstract vitals(): RuntimeVitals;
+
+  /** Calls `listener` after each call of the engine. It must not throw and not wait. Returns how to stop listening. */
+  abstract onEngineCall(listener: (call: EngineCall) => void): () => void;
 }

@@ -1,37 +1,64 @@
-import { chmodSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { statSync } from 'node:fs';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import BetterSqlite3 from 'better-sqlite3';
+import type BetterSqlite3 from 'better-sqlite3';
 import { sql } from 'drizzle-orm';
 import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3';
-import { migrate } from 'drizzle-orm/better-sqlite3/migrator';
 import { Config } from '../config/config.js';
+import { openConnection } from './connection.js';
+import { DataDirLock } from './data-dir-lock.js';
+import { DatabaseFile } from './database-file.js';
+import { MIGRATIONS_FOLDER, readMigrations } from './migrations.js';
+import { finishRestore } from './restored-state.js';
+import { reasonOf, StartRefusal } from './start-refusal.js';
 
-// The same from src/database and from dist/database: migrations are not compiled, they stay in the package's root.
-const MIGRATIONS = join(import.meta.dirname, '..', '..', 'drizzle');
-
-/** The one SQLite file. Open and migrated from construction to shutdown. */
+/** The one SQLite file. Ours alone, open and migrated from construction to shutdown. */
 @Injectable()
 export class Database implements OnApplicationShutdown {
+  /** For intent: what is committed survives a power cut. */
   readonly orm: BetterSQLite3Database;
-  private readonly connection: BetterSqlite3.Database;
+  /**
+   * The same file, for what is written often and may lose its last moments at a power cut, though not when we crash:
+   * sessions, activity. A commit does not wait for the disk. It is a connection of its own, so a write through it inside
+   * of `atomically` would wait for a lock that only its own caller can release.
+   */
+  readonly relaxed: BetterSQLite3Database;
+  private readonly path: string;
+  private readonly lock: DataDirLock;
+  private readonly full: BetterSqlite3.Database;
+  private readonly normal: BetterSqlite3.Database;
 
+  /** Throws a `StartRefusal` when another instance has the directory or the file cannot be used. */
   constructor(config: Config) {
-    mkdirSync(config.dataDir, { recursive: true, mode: 0o711 });
-    const path = join(config.dataDir, 'mcp-runner.sqlite');
-    this.connection = new BetterSqlite3(path);
-    // Rows hold the environment of servers. SQLite gives its -wal and -shm files the mode of this one.
-    chmodSync(path, 0o600);
-    for (const pragma of [
-      'journal_mode = WAL',
-      'synchronous = FULL',
-      'foreign_keys = ON',
-      'busy_timeout = 5000',
-    ]) {
-      this.connection.pragma(pragma);
+    // Before anything else in the directory is looked at.
+    this.lock = new DataDirLock(config.dataDir);
+    try {
+      finishWhatWasRestored(config.dataDir);
+      const file = new DatabaseFile(config.dataDir, readMigrations(MIGRATIONS_FOLDER));
+      file.prepare(new Date());
+      this.path = file.path;
+      this.full = openConnection(file.path, 'FULL');
+      this.normal = openConnection(file.path, 'NORMAL');
+    } catch (error) {
+      this.lock.release();
+      throw error;
     }
-    this.orm = drizzle({ client: this.connection, casing: 'snake_case' });
-    migrate(this.orm, { migrationsFolder: MIGRATIONS });
+    this.orm = drizzle({ client: this.full, casing: 'snake_case' });
+    this.relaxed = drizzle({ client: this.normal, casing: 'snake_case' });
+  }
+
+  /**
+   * All that `work` does through `orm` happens, or none of it when it throws. May be nested: the inner one is undone alone
+   * when its error is caught. `work` must not return a promise; that throws, and undoes it.
+   */
+  atomically<T>(work: () => T): T {
+    return this.full.transaction(work).immediate();
+  }
+
+  /** Bytes on disk, with what is written but not yet in its place. Throws when it cannot be looked at. */
+  size(): number {
+    return [this.path, `${this.path}-wal`]
+      .map((path) => statSync(path, { throwIfNoEntry: false })?.size ?? 0)
+      .reduce((sum, bytes) => sum + bytes, 0);
   }
 
   /** Throws when the file cannot be read. */
@@ -40,6 +67,19 @@ export class Database implements OnApplicationShutdown {
   }
 
   onApplicationShutdown(): void {
-    this.connection.close();
+    this.normal.close();
+    this.full.close();
+    this.lock.release();
+  }
+}
+
+function finishWhatWasRestored(dataDir: string): void {
+  try {
+    finishRestore(dataDir);
+  } catch (error) {
+    throw new StartRefusal(
+      `A restore of ${dataDir} that was cut off cannot be finished (${reasonOf(error)}). Mend that and start again.`,
+      { cause: error },
+    );
   }
 }

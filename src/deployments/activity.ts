@@ -4,7 +4,7 @@ import {
   Logger,
   type OnApplicationBootstrap,
 } from '@nestjs/common';
-import { DeploymentsRepository } from './deployments.repository.js';
+import { IdleClockRepository } from './idle-clock.repository.js';
 
 const FLUSH_INTERVAL_MS = 5000;
 
@@ -17,9 +17,10 @@ export class Activity implements OnApplicationBootstrap, BeforeApplicationShutdo
   private readonly logger = new Logger(Activity.name);
   private readonly touched = new Map<string, number>();
   private readonly leases = new Map<string, number>();
+  private readonly probes: ((id: string) => boolean)[] = [];
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(private readonly repository: DeploymentsRepository) {}
+  constructor(private readonly idleClock: IdleClockRepository) {}
 
   /** A message passed. */
   touch(id: string, now = Date.now()): void {
@@ -40,15 +41,30 @@ export class Activity implements OnApplicationBootstrap, BeforeApplicationShutdo
     };
   }
 
+  /** `probe` knows of more work in flight: what holds no lease, but would be lost. */
+  alsoBusy(probe: (id: string) => boolean): void {
+    this.probes.push(probe);
+  }
+
+  /** When it was last used, where that is newer than what its row says. */
+  lastUsedAt(id: string, now: number): number | undefined {
+    return this.isBusy(id) ? now : this.touched.get(id);
+  }
+
   isBusy(id: string): boolean {
-    return this.leases.has(id);
+    return this.leases.has(id) || this.probes.some((probe) => probe(id));
+  }
+
+  /** True while there is work in flight anywhere. */
+  get isAnyBusy(): boolean {
+    return this.leases.size > 0;
   }
 
   /** Write what is known to the rows. */
   flush(now: number): void {
     for (const id of this.leases.keys()) this.touched.set(id, now);
     if (this.touched.size === 0) return;
-    this.repository.recordActivity(this.touched);
+    this.idleClock.recordActivity(this.touched);
     this.touched.clear();
   }
 

@@ -3,7 +3,7 @@ import { AppError } from '../errors/app-error.js';
 import { requestValidation } from '../errors/request-validation.js';
 import { CreateDeploymentDto, requestOf } from './create-deployment.dto.js';
 import { parseEndpoint } from './endpoint.js';
-import { CreateDeploymentQueryDto, ListDeploymentsDto } from './list-deployments.dto.js';
+import { WaitQueryDto, ListDeploymentsDto } from './list-deployments.dto.js';
 import { cursorOf, positionOf } from './page-cursor.js';
 
 const pipe = requestValidation();
@@ -13,8 +13,8 @@ function parse(body: unknown): Promise<CreateDeploymentDto> {
   return pipe.transform(body, { type: 'body', metatype: CreateDeploymentDto });
 }
 
-function waitOf(text: unknown): Promise<CreateDeploymentQueryDto> {
-  return pipe.transform({ wait: text }, { type: 'query', metatype: CreateDeploymentQueryDto });
+function waitOf(text: unknown): Promise<WaitQueryDto> {
+  return pipe.transform({ wait: text }, { type: 'query', metatype: WaitQueryDto });
 }
 
 async function refusalOf(changes: object): Promise<AppError> {
@@ -41,7 +41,6 @@ const CPUS = 'must be a number of CPUs from 0.1 to 64';
 const IDLE = 'must be a whole number of seconds from 30 to 31536000';
 const MAP = 'must be an object whose values are strings';
 const VALUE = 'must be a string of at most 32768 characters without NUL';
-const LATER = 'is not available yet; leave it out';
 
 describe('the body of POST /api/deployment', () => {
   it('is taken as the README shows it, and gets its defaults', async () => {
@@ -64,12 +63,15 @@ describe('the body of POST /api/deployment', () => {
       maxCpus: 1,
       maxPids: 256,
       maxDiskMb: 1024,
+      pauseAfterSeconds: null,
       deleteAfterSeconds: 3600,
+      sessionIdleSeconds: 600,
       sessionMode: 'isolated',
       maxSessions: 16,
       warmProcesses: 1,
       startTimeoutSeconds: 60,
       access: 'token',
+      autoStart: true,
     });
   });
 
@@ -146,8 +148,8 @@ describe('the body of POST /api/deployment', () => {
     [{ maxSessions: 0 }, 'maxSessions', 'must be a whole number of sessions from 1 to 1000'],
     [{ warmProcesses: 9 }, 'warmProcesses', 'must be a whole number of processes from 0 to 8'],
     [{ startTimeoutSeconds: 601 }, 'startTimeoutSeconds', 'must be a whole number of seconds from 1 to 600'],
-    [{ pauseAfterSeconds: 60 }, 'pauseAfterSeconds', LATER],
-    [{ autoStart: 'false' }, 'autoStart', LATER],
+    [{ pauseAfterSeconds: 29 }, 'pauseAfterSeconds', 'must be a whole number of seconds from 30 to 31536000'],
+    [{ autoStart: 'false' }, 'autoStart', 'must be true or false'],
     [{ memory: 1 }, 'memory', 'is not a field of this request'],
   ])('is refused for %j', async (changes, field, message) => {
     const error = await refusalOf(changes);

@@ -1,6 +1,6 @@
-import { ApiHideProperty, ApiProperty, ApiSchema } from '@nestjs/swagger';
+import { ApiProperty, ApiSchema } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
-import { IsObject, ValidateNested } from 'class-validator';
+import { IsBoolean, IsObject, ValidateNested } from 'class-validator';
 import {
   ACCESS_KINDS,
   type Access,
@@ -15,7 +15,6 @@ import {
   Amount,
   Consistent,
   Defaulted,
-  NotYet,
   OneOf,
   Optional,
   Text,
@@ -27,7 +26,7 @@ import {
 const IMAGE =
   /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?\/)?[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*)*(?::\w[\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/;
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
-const METADATA_NAME = /^[A-Za-z0-9][A-Za-z0-9_./-]{0,63}$/;
+export const METADATA_NAME = /^[A-Za-z0-9][A-Za-z0-9_./-]{0,63}$/;
 const TRANSPORT_MESSAGE = 'must be an object such as {"type": "stdio"}';
 const SHARED_IS_STDIO =
   'must be "isolated" unless transport.type is "stdio": a server that speaks HTTP manages its sessions itself';
@@ -108,6 +107,11 @@ export class CreateDeploymentDto {
   @WholeNumber(16, 1_048_576, 'megabytes')
   maxDisk = 1024;
 
+  /** Pause it after so many seconds without a message: its memory is freed, and the next request wakes it. Absent: never. */
+  @Optional()
+  @WholeNumber(30, 31_536_000, 'seconds')
+  pauseAfterSeconds?: number;
+
   /** Delete it, with all it has stored, after so many seconds without a message. Absent: never. */
   @Optional()
   @WholeNumber(30, 31_536_000, 'seconds')
@@ -138,6 +142,14 @@ export class CreateDeploymentDto {
   maxSessions = 16;
 
   /**
+   * End a session's server process after so many seconds without a message. The session goes on: its next request starts
+   * another process, to which the session is introduced again.
+   */
+  @Defaulted()
+  @WholeNumber(30, 86_400, 'seconds')
+  sessionIdleSeconds = 600;
+
+  /**
    * Server processes that are kept booted, so that opening a session is instant. Means nothing for servers that speak HTTP:
    * they are one process, which runs as long as the deployment does.
    */
@@ -155,19 +167,17 @@ export class CreateDeploymentDto {
   @OneOf(ACCESS_KINDS)
   access: Access = 'token';
 
-  @ApiHideProperty()
-  @NotYet()
-  pauseAfterSeconds?: never;
-
-  @ApiHideProperty()
-  @NotYet()
-  autoStart?: never;
+  /** False: it is not started now, but by its first request. */
+  @Defaulted()
+  @IsBoolean({ message: 'must be true or false' })
+  autoStart = true;
 }
 
 /** The wire's names and units in the service's. */
 export function requestOf(body: CreateDeploymentDto): DeploymentRequest {
   const { maxMemory, maxDisk, transport, name, args, deleteAfterSeconds } = body;
   const { image, env, maxCpus, maxPids, metadata, sessionMode, maxSessions, warmProcesses } = body;
+  const { autoStart, pauseAfterSeconds, sessionIdleSeconds } = body;
   return {
     image,
     env,
@@ -183,6 +193,9 @@ export function requestOf(body: CreateDeploymentDto): DeploymentRequest {
     endpoint: transport.endpoint ?? null,
     name: name ?? null,
     args: args ?? null,
+    autoStart,
+    sessionIdleSeconds,
+    pauseAfterSeconds: pauseAfterSeconds ?? null,
     deleteAfterSeconds: deleteAfterSeconds ?? null,
     maxMemoryMb: maxMemory,
     maxDiskMb: maxDisk,

@@ -1,21 +1,25 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { type Sandbox, SandboxRuntime } from '../containers/sandbox-runtime.js';
 import { AppError } from '../errors/app-error.js';
-import { type StatusReason, sandboxSpecOf } from './deployment.js';
+import { unlessAborted } from '../waiting/unless-aborted.js';
+import { type ReasonCode, type StatusReason, sandboxSpecOf } from './deployment.js';
+import type { Crash } from './crash-loops.js';
+import { DeploymentEvents } from './deployment-events.js';
 import { DeploymentLifecycle } from './deployment-lifecycle.js';
 import type { DeploymentRow } from './deployment.table.js';
 import { DeploymentsRepository, type SandboxFacts } from './deployments.repository.js';
 import { ServerProbe } from './server-probe.js';
+import { StartClock } from './start-clock.js';
 import { StartDeadline } from './start-deadline.js';
 
 /** Many starts at once share few cores; the server's own time counts once its sandbox runs. */
 const ENGINE_SILENCE_SECONDS = 180;
 
-const NO_SANDBOX = {
-  containerId: null,
-  networkName: null,
-  hasAccount: false,
-} as const satisfies SandboxFacts;
+/** Nothing in the engine. */
+export const NO_SANDBOX = { containerId: null, networkName: null } as const satisfies SandboxFacts;
+
+/** Reasons to start what has proved already that its server speaks MCP. */
+const PROVEN = new Set<ReasonCode>(['waking', 'sandbox_gone', 'out_of_memory']);
 
 /** Takes a deployment that is `pending` or `starting` to `running`, or to `failed` with nothing left behind. */
 @Injectable()
@@ -27,26 +31,40 @@ export class DeploymentStarter {
     private readonly lifecycle: DeploymentLifecycle,
     private readonly runtime: SandboxRuntime,
     private readonly serverProbe: ServerProbe,
+    private readonly events: DeploymentEvents,
   ) {}
 
   /**
    * Returns without a change of status when `signal` is aborted or the status was changed by another. Throws only what is
-   * worth another try: the engine cannot be asked about a deployment that ran before.
+   * worth another try: the engine cannot be asked, or its disk is full.
+   *
+   * @param room settles when its uid and its subnet should be free; a sandbox that runs has them
    */
-  async bringUp(row: DeploymentRow, signal: AbortSignal): Promise<void> {
+  async bringUp(row: DeploymentRow, room: Promise<void>, signal: AbortSignal): Promise<void> {
     if (row.containerId !== null && (await this.adopt(row, signal))) return;
+    await unlessAborted(room, signal);
     const why = await this.reasonToStart(row, signal);
-    const facts = { ...NO_SANDBOX, hasRemains: true };
+    // An earlier run's account is still there.
+    const facts = { ...NO_SANDBOX, hasAccount: row.hasAccount, hasRemains: true };
     if (row.status === 'starting') this.repository.annotate(row.id, 'starting', why, Date.now(), facts);
-    else if (this.lifecycle.move(row.id, 'starting', why, Date.now(), facts) === undefined) return;
+    else if (this.lifecycle.move(row.id, 'starting', why, Date.now(), { facts }) === undefined) return;
+    const clock = new StartClock();
     try {
-      const sandbox = await this.startAndProbe(row, why, signal);
-      this.lifecycle.move(row.id, 'running', readyBecause(why), Date.now(), factsOf(sandbox));
+      // Of a sandbox that is replaced.
+      if (row.hasRemains) await this.events.stopping(row.id);
+      const sandbox = await this.startAndProbe(row, why, clock, signal);
+      const facts = factsOf(sandbox);
+      const ready = readyBecause(why);
+      // Another has changed its mind meanwhile, and stops what runs.
+      if (this.lifecycle.move(row.id, 'running', ready, Date.now(), { facts }) === undefined) return;
+      this.events.started({ ...clock.stop(), ...whatStarted(row, why), outcome: 'running' });
     } catch (error) {
       if (signal.aborted) return;
-      // It ran before, so it is not its fault: it comes back together with the engine.
-      if (row.imageId !== null && isEngineAway(error)) throw error;
-      await this.fail(row, error, signal);
+      // It is not its fault: it comes up together with the engine.
+      if (isOfTheHost(error, row)) throw error;
+      const times = clock.stop();
+      const code = await this.fail(row, error, signal);
+      this.events.started({ ...times, ...whatStarted(row, why), outcome: code });
     }
   }
 
@@ -56,22 +74,27 @@ export class DeploymentStarter {
     if (sandbox === undefined || sandbox.containerId !== row.containerId) return false;
     await this.runtime.killStrays(row.id, signal);
     const reason = { code: 'ready', message: 'Taken over after a restart of the service.' } as const;
-    this.lifecycle.move(row.id, 'running', reason, Date.now(), factsOf(sandbox));
+    const change = { facts: factsOf(sandbox), isSameRun: true };
+    this.lifecycle.move(row.id, 'running', reason, Date.now(), change);
     return true;
   }
 
   private async reasonToStart(row: DeploymentRow, signal: AbortSignal): Promise<StatusReason> {
     if (row.containerId !== null) return explainLoss(await this.runtime.explainStop(row.id, signal));
-    const known = row.reasonCode === 'sandbox_gone' || row.reasonCode === 'out_of_memory';
-    if (known) return { code: row.reasonCode, message: row.reasonMessage };
+    if (PROVEN.has(row.reasonCode)) return { code: row.reasonCode, message: row.reasonMessage };
     return { code: 'in_progress', message: 'Preparing the sandbox.' };
   }
 
-  private async startAndProbe(row: DeploymentRow, why: StatusReason, signal: AbortSignal): Promise<Sandbox> {
+  private async startAndProbe(
+    row: DeploymentRow,
+    why: StatusReason,
+    clock: StartClock,
+    signal: AbortSignal,
+  ): Promise<Sandbox> {
     const deadline = new StartDeadline(signal);
     const progress = (doing: string, seconds = ENGINE_SILENCE_SECONDS): void => {
       if (!deadline.progress(doing, seconds)) return;
-      const message = why.code === 'in_progress' ? doing : `${why.message} ${doing}`;
+      const message = isLoss(why) ? `${why.message} ${doing}` : doing;
       this.repository.annotate(row.id, 'starting', { code: why.code, message }, Date.now());
     };
     try {
@@ -81,6 +104,9 @@ export class DeploymentStarter {
         (doing) => progress(doing),
         deadline.signal,
       );
+      clock.sandboxRuns();
+      // A client waits, and the server has answered before: it is not made to boot twice.
+      if (PROVEN.has(why.code) && row.imageId === sandbox.imageId) return sandbox;
       progress('Waiting for the MCP server to answer.', row.startTimeoutSeconds);
       await this.serverProbe.probe({ ...row, imageId: sandbox.imageId }, deadline.signal);
       deadline.signal.throwIfAborted();
@@ -94,39 +120,56 @@ export class DeploymentStarter {
     }
   }
 
-  private async fail(row: DeploymentRow, error: unknown, signal: AbortSignal): Promise<void> {
-    let hasRemains = false;
+  private async fail(row: DeploymentRow, error: unknown, signal: AbortSignal): Promise<ReasonCode> {
+    const hasRun = row.imageId !== null;
+    let hasRemains = hasRun;
     try {
-      await this.runtime.remove(sandboxSpecOf(row), signal);
+      // What it has stored while it ran is kept until it is deleted.
+      if (hasRun) await this.runtime.stop(sandboxSpecOf(row), signal);
+      else await this.runtime.remove(sandboxSpecOf(row), signal);
     } catch (removal) {
+      // It has not failed as long as it may run.
+      if (hasRun) throw removal;
       // The row remembers it, and the reconciler tries again.
       hasRemains = true;
       this.logger.warn({ event: 'cleanup_failed', deploymentId: row.id, error: String(removal) });
     }
-    if (signal.aborted) return;
     const known = error instanceof AppError ? error : new AppError('sandbox_start_failed', { cause: error });
+    if (signal.aborted) return known.code;
     if (known !== error) this.logger.error(error);
     const reason = { code: known.code, message: known.detail ?? `${known.title}.` };
-    this.lifecycle.move(row.id, 'failed', reason, Date.now(), { ...NO_SANDBOX, hasRemains });
+    const facts = { ...NO_SANDBOX, hasAccount: hasRun && row.hasAccount, hasRemains };
+    this.lifecycle.move(row.id, 'failed', reason, Date.now(), { facts });
+    return known.code;
   }
 }
 
+function whatStarted({ id, transport }: DeploymentRow, { code }: StatusReason) {
+  return { deploymentId: id, transport, why: code };
+}
+
 /** Why a sandbox that ran is started again. */
-export function explainLoss(stop: Awaited<ReturnType<SandboxRuntime['explainStop']>>): StatusReason {
+export function explainLoss(stop: Awaited<ReturnType<SandboxRuntime['explainStop']>>): Crash {
   return stop === 'out_of_memory'
     ? { code: 'out_of_memory', message: 'The sandbox ran out of memory and is started again.' }
     : { code: 'sandbox_gone', message: 'The sandbox stopped and is started again.' };
 }
 
-function isEngineAway(error: unknown): boolean {
-  return error instanceof AppError && error.code === 'runtime_unavailable';
+/** The disk is to blame where the deployment had room before. */
+function isOfTheHost(error: unknown, { imageId }: DeploymentRow): boolean {
+  if (!(error instanceof AppError)) return false;
+  return error.code === 'runtime_unavailable' || (error.code === 'disk_full' && imageId !== null);
+}
+
+function isLoss({ code }: StatusReason): boolean {
+  return code === 'sandbox_gone' || code === 'out_of_memory';
 }
 
 function readyBecause(why: StatusReason): StatusReason {
   const message = 'The MCP server answers.';
   return {
     code: 'ready',
-    message: why.code === 'in_progress' ? message : `${message} Before: ${why.message}`,
+    message: isLoss(why) ? `${message} Before: ${why.message}` : message,
   };
 }
 

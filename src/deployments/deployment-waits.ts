@@ -1,15 +1,18 @@
 import { type BeforeApplicationShutdown, Injectable } from '@nestjs/common';
 import { AppError } from '../errors/app-error.js';
+import type { Status } from './deployment.js';
 import { DeploymentEvents } from './deployment-events.js';
 import type { DeploymentRow } from './deployment.table.js';
 import { DeploymentsRepository } from './deployments.repository.js';
 
 const RETRY_AFTER_SECONDS = 2;
+const SETTLED: ReadonlySet<Status> = new Set<Status>(['running', 'failed', 'paused']);
 
 /** Waiting for what the reconciler does. Every wait ends: by a change, its timeout, its signal or the shutdown. */
 @Injectable()
 export class DeploymentWaits implements BeforeApplicationShutdown {
   private readonly waiting = new Set<(error: AppError) => void>();
+  private isClosing = false;
 
   constructor(
     private readonly repository: DeploymentsRepository,
@@ -17,21 +20,22 @@ export class DeploymentWaits implements BeforeApplicationShutdown {
   ) {}
 
   /**
-   * The row, once it is `running` or `failed`. Throws `deployment_not_ready` with the present reason after the timeout,
+   * The row, once it is `running`, `failed` or `paused`. Throws `deployment_not_ready` with the present reason after the timeout,
    * `deployment_not_found` when it is, or is being, deleted.
    */
   untilSettled(id: string, timeoutMs: number, signal?: AbortSignal): Promise<DeploymentRow> {
     const read = (): DeploymentRow | undefined => {
       const row = this.repository.find(id);
       if (row === undefined || row.status === 'deleting') throw new AppError('deployment_not_found');
-      return row.status === 'running' || row.status === 'failed' ? row : undefined;
+      return SETTLED.has(row.status) ? row : undefined;
     };
-    const late = (): AppError =>
-      new AppError('deployment_not_ready', {
-        detail: this.repository.find(id)?.reasonMessage ?? 'It is being deleted.',
-        retryAfterSeconds: RETRY_AFTER_SECONDS,
-      });
-    return this.until(id, read, late, timeoutMs, signal);
+    return this.until(id, read, () => this.notReady(id), timeoutMs, signal);
+  }
+
+  /** Resolves when its status is another than at this revision. Throws like `untilSettled`. */
+  async untilMoved(id: string, revision: number, timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    const read = (): true | undefined => (this.repository.find(id)?.revision === revision ? undefined : true);
+    await this.until(id, read, () => this.notReady(id), timeoutMs, signal);
   }
 
   /** Resolves once nothing is left of it. Throws `deployment_deleting` with the present reason after the timeout. */
@@ -46,7 +50,15 @@ export class DeploymentWaits implements BeforeApplicationShutdown {
   }
 
   beforeApplicationShutdown(): void {
+    this.isClosing = true;
     for (const fail of this.waiting) fail(new AppError('shutting_down'));
+  }
+
+  private notReady(id: string): AppError {
+    return new AppError('deployment_not_ready', {
+      detail: this.repository.find(id)?.reasonMessage ?? 'It is being deleted.',
+      retryAfterSeconds: RETRY_AFTER_SECONDS,
+    });
   }
 
   private until<T>(
@@ -88,6 +100,8 @@ export class DeploymentWaits implements BeforeApplicationShutdown {
       else {
         signal?.addEventListener('abort', onAbort);
         look();
+        // Nobody would end it any more.
+        if (this.isClosing) fail(new AppError('shutting_down'));
       }
     });
   }

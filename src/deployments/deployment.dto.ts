@@ -146,6 +146,10 @@ export class DeploymentDto {
   @ApiProperty({ type: 'integer', example: 1024 })
   maxDisk!: number;
 
+  /** Idle seconds until it is paused; null: never. */
+  @ApiProperty({ type: 'integer', nullable: true, example: 900 })
+  pauseAfterSeconds!: number | null;
+
   /** Idle seconds until it is deleted; null: never. */
   @ApiProperty({ type: 'integer', nullable: true, example: 3600 })
   deleteAfterSeconds!: number | null;
@@ -158,6 +162,10 @@ export class DeploymentDto {
 
   @ApiProperty({ type: 'integer', example: 16 })
   maxSessions!: number;
+
+  /** Idle seconds until a session's server process is ended; the session goes on with its next request. */
+  @ApiProperty({ type: 'integer', example: 600 })
+  sessionIdleSeconds!: number;
 
   /** Means nothing for a server that speaks HTTP: it is one process. */
   @ApiProperty({ type: 'integer', example: 1 })
@@ -185,6 +193,10 @@ export class DeploymentDto {
   /** When a message last passed; written every few seconds. */
   @ApiProperty(TIME)
   lastActivityAt!: string;
+
+  /** When it is paused unless a message passes before; null: never, or it does not run. */
+  @ApiProperty({ ...TIME, nullable: true })
+  pauseAt!: string | null;
 
   /** When it is deleted unless a message passes before; null: never. */
   @ApiProperty({ ...TIME, nullable: true })

@@ -22,7 +22,9 @@ export const deployments = sqliteTable(
     maxCpus: real().notNull(),
     maxPids: integer().notNull(),
     maxDiskMb: integer().notNull(),
+    pauseAfterSeconds: integer(),
     deleteAfterSeconds: integer(),
+    sessionIdleSeconds: integer().notNull().default(600),
     metadata: text({ mode: 'json' }).$type<Record<string, string>>().notNull(),
     sessionMode: text().$type<SessionMode>().notNull(),
     maxSessions: integer().notNull(),
@@ -56,13 +58,17 @@ export const deployments = sqliteTable(
 
     createdAt: integer().notNull(),
     lastActivityAt: integer().notNull(),
+    /** When it is paused unless a message passes before; null unless it runs. */
+    pauseAt: integer(),
     deleteAt: integer(),
   },
   (table) => [
     uniqueIndex('deployments_uid').on(table.uid),
     uniqueIndex('deployments_subnet').on(table.subnetAddress),
     index('deployments_page').on(table.tenantId, table.createdAt, table.id),
+    index('deployments_pause_at').on(table.pauseAt),
     index('deployments_delete_at').on(table.deleteAt),
+    index('deployments_status').on(table.status),
   ],
 );
 

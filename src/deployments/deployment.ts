@@ -6,9 +6,11 @@ import type { DeploymentRow } from './deployment.table.js';
 
 /** Life of a deployment: which status may follow which. `deleting` ends in no row at all. */
 export const TRANSITIONS = {
-  pending: ['starting', 'failed', 'deleting'],
-  starting: ['running', 'failed', 'deleting'],
-  running: ['starting', 'failed', 'deleting'],
+  pending: ['starting', 'pausing', 'failed', 'deleting'],
+  starting: ['running', 'pausing', 'failed', 'deleting'],
+  running: ['starting', 'pausing', 'failed', 'deleting'],
+  pausing: ['paused', 'starting', 'deleting'],
+  paused: ['starting', 'deleting'],
   failed: ['starting', 'deleting'],
   deleting: [],
 } as const satisfies Record<string, readonly string[]>;
@@ -29,6 +31,9 @@ export const PROGRESS_CODES = [
   'adopting',
   'ready',
   'requested',
+  'waking',
+  'idle',
+  'pressure',
   'expired',
 ] as const;
 
@@ -51,6 +56,13 @@ export type SessionMode = (typeof SESSION_MODES)[number];
 /** `token`: a key of the tenant or the deployment's own token; `public`: knowing the URL is enough. */
 export const ACCESS_KINDS = ['token', 'public'] as const;
 export type Access = (typeof ACCESS_KINDS)[number];
+
+export function reasonOf({
+  reasonCode,
+  reasonMessage,
+}: Pick<DeploymentRow, 'reasonCode' | 'reasonMessage'>): StatusReason {
+  return { code: reasonCode, message: reasonMessage };
+}
 
 /** `dp_` and 128 random bits. */
 export function newDeploymentId(): string {

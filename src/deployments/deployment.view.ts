@@ -27,10 +27,12 @@ export class DeploymentView {
       maxCpus: row.maxCpus,
       maxPids: row.maxPids,
       maxDisk: row.maxDiskMb,
+      pauseAfterSeconds: row.pauseAfterSeconds,
       deleteAfterSeconds: row.deleteAfterSeconds,
       metadata: row.metadata,
       sessionMode: row.sessionMode,
       maxSessions: row.maxSessions,
+      sessionIdleSeconds: row.sessionIdleSeconds,
       warmProcesses: row.warmProcesses,
       startTimeoutSeconds: row.startTimeoutSeconds,
       access: row.access,
@@ -39,6 +41,7 @@ export class DeploymentView {
       sandbox: { runtime: row.runtime ?? this.config.sandboxRuntime, containerId: row.containerId },
       createdAt: iso(row.createdAt),
       lastActivityAt: iso(row.lastActivityAt),
+      pauseAt: row.pauseAt === null ? null : iso(row.pauseAt),
       deleteAt: row.deleteAt === null ? null : iso(row.deleteAt),
     };
   }

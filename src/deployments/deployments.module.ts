@@ -1,37 +1,36 @@
 import { Module } from '@nestjs/common';
-import { Activity } from './activity.js';
-import { DeploymentEvents } from './deployment-events.js';
-import { DeploymentLifecycle } from './deployment-lifecycle.js';
+import { DeploymentLogs } from './deployment-logs.js';
+import { DeploymentLogsController } from './deployment-logs.controller.js';
+import { DeploymentSessions } from './deployment-sessions.js';
+import { DeploymentSessionsController } from './deployment-sessions.controller.js';
 import { DeploymentStarter } from './deployment-starter.js';
-import { DeploymentWaits } from './deployment-waits.js';
+import { DeploymentStateModule } from './deployment-state.module.js';
+import { DeploymentStats } from './deployment-stats.js';
+import { DeploymentStatsController } from './deployment-stats.controller.js';
 import { DeploymentView } from './deployment.view.js';
 import { DeploymentsController } from './deployments.controller.js';
-import { DeploymentsRepository } from './deployments.repository.js';
 import { DeploymentsService } from './deployments.service.js';
 import { OrphanCleaner } from './orphan-cleaner.js';
 import { Reconciler } from './reconciler.js';
 
 @Module({
-  controllers: [DeploymentsController],
+  imports: [DeploymentStateModule],
+  controllers: [
+    DeploymentsController,
+    DeploymentLogsController,
+    DeploymentSessionsController,
+    DeploymentStatsController,
+  ],
   providers: [
     DeploymentsService,
+    DeploymentLogs,
+    DeploymentSessions,
+    DeploymentStats,
     DeploymentView,
-    DeploymentsRepository,
-    DeploymentLifecycle,
     DeploymentStarter,
-    DeploymentEvents,
-    DeploymentWaits,
     OrphanCleaner,
     Reconciler,
-    Activity,
   ],
-  exports: [
-    DeploymentsRepository,
-    DeploymentLifecycle,
-    DeploymentEvents,
-    DeploymentWaits,
-    Reconciler,
-    Activity,
-  ],
+  exports: [DeploymentStateModule, DeploymentsService, Reconciler],
 })
 export class DeploymentsModule {}

@@ -18,33 +18,12 @@ beforeEach(() => {
 afterEach(() => fixture.dispose());
 
 function create(changes: Partial<NewDeployment> = {}, now = 1000, tenantId = TENANT): DeploymentRow {
-  return fixture.repository.create(tenantId, newDeployment(changes), CREATED, now);
+  return fixture.repository.create(tenantId, newDeployment(changes), 'pending', CREATED, now);
 }
 
 function removeRow(id: string): void {
   fixture.repository.transition(id, 'deleting', CREATED, 0);
   expect(fixture.repository.remove(id)).toBe(true);
-}
-
-/** A row that was brought to `status` by legal changes. */
-function rowIn(status: Status): DeploymentRow {
-  const path: Record<Status, Status[]> = {
-    pending: [],
-    starting: ['starting'],
-    running: ['starting', 'running'],
-    failed: ['failed'],
-    deleting: ['deleting'],
-  };
-  const { id } = create();
-  for (const step of path[status]) fixture.repository.transition(id, step, CREATED, 0);
-  return fixture.get(id);
-}
-
-/** Failed at time 0, to be deleted after 30 idle seconds. */
-function rowWithClock(): DeploymentRow {
-  const { id } = create({ deleteAfterSeconds: 30 }, 0);
-  fixture.repository.transition(id, 'failed', CREATED, 0);
-  return fixture.get(id);
 }
 
 describe('numbers from the pools', () => {
@@ -71,7 +50,7 @@ describe('a change of status', () => {
   const pairs = STATUSES.flatMap((from) => STATUSES.map((to) => [from, to] as const));
 
   it.each(pairs)('from %s to %s happens only when the table allows it', (from, to) => {
-    const { id, revision } = rowIn(from);
+    const { id, revision } = fixture.rowIn(from);
     const legal = (TRANSITIONS[from] as readonly Status[]).includes(to);
     const row = fixture.repository.transition(id, to, { code: 'ready', message: 'm' }, 5);
     expect(row?.status).toBe(legal ? to : undefined);
@@ -92,13 +71,13 @@ describe('a change of status', () => {
   });
 
   it('does not let words be written for a status that has passed', () => {
-    const { id } = rowIn('running');
+    const { id } = fixture.rowIn('running');
     fixture.repository.annotate(id, 'starting', { code: 'in_progress', message: 'late' }, 9);
     expect(fixture.get(id).reasonMessage).toBe('Waiting.');
   });
 
   it('removes only what is being deleted', () => {
-    expect(fixture.repository.remove(rowIn('running').id)).toBe(false);
+    expect(fixture.repository.remove(fixture.rowIn('running').id)).toBe(false);
   });
 });
 
@@ -128,34 +107,5 @@ describe('lists', () => {
     expect(fixture.repository.list(TENANT, {}, undefined, 10)).toEqual([]);
     expect(fixture.repository.findForTenant(TENANT, id)).toBeUndefined();
     expect(fixture.repository.findForTenant('tn_other', id)?.id).toBe(id);
-  });
-});
-
-describe('activity', () => {
-  it('moves the time of deletion of idle deployments only', () => {
-    const [used, idle] = [rowWithClock(), rowWithClock()];
-    fixture.activity.touch(used.id, 40_000);
-    fixture.activity.flush(50_000);
-    expect(fixture.get(used.id)).toMatchObject({ lastActivityAt: 40_000, deleteAt: 70_000 });
-    expect(fixture.repository.listDue(30_000, 10)).toEqual([idle.id]);
-  });
-
-  it('never turns the clock back', () => {
-    const { id } = rowWithClock();
-    fixture.repository.recordActivity([[id, 5000]]);
-    fixture.repository.recordActivity([[id, 3000]]);
-    expect(fixture.get(id).lastActivityAt).toBe(5000);
-  });
-
-  it('goes on as long as a lease is open', () => {
-    const { id } = rowWithClock();
-    const ends = [fixture.activity.begin(id), fixture.activity.begin(id)];
-    ends[0]?.();
-    ends[0]?.();
-    expect(fixture.activity.isBusy(id)).toBe(true);
-    fixture.activity.flush(90_000);
-    expect(fixture.get(id).lastActivityAt).toBe(90_000);
-    ends[1]?.();
-    expect(fixture.activity.isBusy(id)).toBe(false);
   });
 });

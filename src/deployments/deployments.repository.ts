@@ -1,11 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import { and, asc, desc, eq, inArray, lt, lte, ne, notBetween, or, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, inArray, isNotNull, isNull, lt, notBetween, or, sql } from 'drizzle-orm';
 import { Config } from '../config/config.js';
 import { type Ipv4Range, parseCidr } from '../config/ipv4.js';
 import { Database } from '../database/database.js';
 import { AppError } from '../errors/app-error.js';
 import { type Status, type StatusReason, sourcesOf } from './deployment.js';
 import { type DeploymentRow, deployments } from './deployment.table.js';
+import { clockFrom } from './idle-clock.repository.js';
 
 /** What a new deployment is to be; the repository adds the owner, the numbers from the pools and the state. */
 export type NewDeployment = Pick<
@@ -21,7 +22,9 @@ export type NewDeployment = Pick<
   | 'maxCpus'
   | 'maxPids'
   | 'maxDiskMb'
+  | 'pauseAfterSeconds'
   | 'deleteAfterSeconds'
+  | 'sessionIdleSeconds'
   | 'metadata'
   | 'sessionMode'
   | 'maxSessions'
@@ -34,6 +37,33 @@ export type NewDeployment = Pick<
 /** What else becomes true together with a status. */
 export type SandboxFacts = Partial<
   Pick<DeploymentRow, 'containerId' | 'runtime' | 'networkName' | 'imageId' | 'hasAccount' | 'hasRemains'>
+>;
+
+/** How a change of status differs from the usual. */
+export interface Change {
+  facts?: SandboxFacts;
+  /** Only from these; any status from which it is possible otherwise. */
+  from?: readonly Status[];
+  /** It ran all the time, so its idle clock goes on. */
+  isSameRun?: boolean;
+}
+
+/** What of a deployment can be changed while it lives. */
+export type DeploymentPatch = Partial<
+  Pick<
+    DeploymentRow,
+    | 'name'
+    | 'metadata'
+    | 'pauseAfterSeconds'
+    | 'deleteAfterSeconds'
+    | 'sessionIdleSeconds'
+    | 'maxSessions'
+    | 'warmProcesses'
+    | 'startTimeoutSeconds'
+    | 'maxMemoryMb'
+    | 'maxCpus'
+    | 'maxPids'
+  >
 >;
 
 export interface DeploymentFilter {
@@ -108,8 +138,14 @@ export class DeploymentsRepository {
       .all();
   }
 
-  /** A `pending` row with the lowest free uid and subnet. Throws `uid_pool_exhausted`, `address_pool_exhausted`. */
-  create(tenantId: string, values: NewDeployment, reason: StatusReason, now: number): DeploymentRow {
+  /** A new row with the lowest free uid and subnet. Throws `uid_pool_exhausted`, `address_pool_exhausted`. */
+  create(
+    tenantId: string,
+    values: NewDeployment,
+    status: 'pending' | 'paused',
+    reason: StatusReason,
+    now: number,
+  ): DeploymentRow {
     const { sandboxUidFirst, sandboxUidLast } = this.config;
     return this.database.orm.transaction(
       (tx) => {
@@ -131,7 +167,7 @@ export class DeploymentsRepository {
             tenantId,
             uid,
             subnetAddress,
-            status: 'pending',
+            status,
             ...columnsOf(reason, now),
             revision: 0,
             hasRemains: false,
@@ -153,20 +189,34 @@ export class DeploymentsRepository {
     to: Status,
     reason: StatusReason,
     now: number,
-    facts: SandboxFacts = {},
+    { facts, from = sourcesOf(to), isSameRun = false }: Change = {},
   ): DeploymentRow | undefined {
+    const clock = to === 'running' || to === 'failed' ? clockFrom(isSameRun ? undefined : now, to) : {};
     return this.database.orm
       .update(deployments)
       .set({
         status: to,
+        pauseAt: null,
         ...columnsOf(reason, now),
         ...facts,
-        ...((to === 'running' || to === 'failed') && clockFrom(now)),
+        ...clock,
         revision: sql`${deployments.revision} + 1`,
       })
-      .where(and(eq(deployments.id, id), inArray(deployments.status, sourcesOf(to))))
+      .where(and(eq(deployments.id, id), inArray(deployments.status, [...from])))
       .returning()
       .get();
+  }
+
+  /** Undefined: the row is gone. Its clocks count from the last activity on, with the new times. */
+  patch(id: string, changes: DeploymentPatch): DeploymentRow | undefined {
+    return this.database.orm.transaction(
+      (tx) => {
+        const where = eq(deployments.id, id);
+        if (Object.keys(changes).length > 0) tx.update(deployments).set(changes).where(where).run();
+        return tx.update(deployments).set(clockFrom(undefined)).where(where).returning().get();
+      },
+      { behavior: 'immediate' },
+    );
   }
 
   /** New words, and facts, for a status that stays. Nothing happens when it has changed meanwhile. */
@@ -195,10 +245,16 @@ export class DeploymentsRepository {
 
   /** Every row that the reconciler has something to do about after a start. */
   listUnfinished(): DeploymentRow[] {
+    const neverRan = and(eq(deployments.hasRemains, true), isNull(deployments.imageId));
     return this.database.orm
       .select()
       .from(deployments)
-      .where(or(ne(deployments.status, 'failed'), eq(deployments.hasRemains, true)))
+      .where(
+        or(
+          inArray(deployments.status, ['pending', 'starting', 'running', 'pausing', 'deleting']),
+          and(eq(deployments.status, 'failed'), or(isNotNull(deployments.containerId), neverRan)),
+        ),
+      )
       .orderBy(asc(deployments.createdAt))
       .all();
   }
@@ -221,33 +277,6 @@ export class DeploymentsRepository {
       .all().length;
   }
 
-  /** Ids of settled deployments that were idle for too long. */
-  listDue(now: number, limit: number): string[] {
-    const rows = this.database.orm
-      .select({ id: deployments.id })
-      .from(deployments)
-      .where(and(lte(deployments.deleteAt, now), inArray(deployments.status, ['running', 'failed'])))
-      .orderBy(asc(deployments.deleteAt))
-      .limit(limit)
-      .all();
-    return rows.map((row) => row.id);
-  }
-
-  /** Id and time of the last activity of each; one transaction. The clock never goes back. */
-  recordActivity(times: Iterable<[id: string, at: number]>): void {
-    this.database.orm.transaction(
-      (tx) => {
-        for (const [id, at] of times) {
-          tx.update(deployments)
-            .set(clockFrom(at))
-            .where(and(eq(deployments.id, id), lt(deployments.lastActivityAt, at)))
-            .run();
-        }
-      },
-      { behavior: 'immediate' },
-    );
-  }
-
   private lowestFree(
     tx: Pick<Database['orm'], 'get'>,
     column: typeof deployments.uid | typeof deployments.subnetAddress,
@@ -267,8 +296,4 @@ export class DeploymentsRepository {
 
 function columnsOf(reason: StatusReason, now: number) {
   return { reasonCode: reason.code, reasonMessage: reason.message, reasonAt: now };
-}
-
-function clockFrom(at: number) {
-  return { lastActivityAt: at, deleteAt: sql`${at} + ${deployments.deleteAfterSeconds} * 1000` };
 }

@@ -24,12 +24,11 @@ export function Defaulted(): PropertyDecorator {
   return ApiProperty({ required: false });
 }
 
-/** A field whose time will come: refused with better words than an unknown one. */
-export function NotYet(): PropertyDecorator {
-  const message = 'is not available yet; leave it out';
+/** Absent keeps what is, null takes it away. */
+export function Removable(): PropertyDecorator {
   return applyDecorators(
-    Optional(),
-    check('notYet', () => message),
+    ValidateIf((_request, value) => value !== undefined && value !== null),
+    ApiProperty({ nullable: true, required: false }),
   );
 }
 

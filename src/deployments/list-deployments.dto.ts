@@ -1,7 +1,8 @@
 import { ApiProperty } from '@nestjs/swagger';
-import { Transform, type TransformFnParams } from 'class-transformer';
+import { Transform } from 'class-transformer';
 import { STATUSES, type Status } from './deployment.js';
 import { Defaulted, OneOf, Optional, Text, WholeNumber } from './field-rules.js';
+import { digits } from './query-values.js';
 
 export class ListDeploymentsDto {
   /** Most items on a page. */
@@ -32,15 +33,10 @@ export class ListDeploymentsDto {
   name?: string;
 }
 
-export class CreateDeploymentQueryDto {
-  /** Hold the answer until the deployment runs or has failed, at most so many seconds. */
+export class WaitQueryDto {
+  /** Hold the answer until the deployment runs, is paused or has failed, at most so many seconds. */
   @Defaulted()
   @Transform(digits)
   @WholeNumber(0, 120, 'seconds')
   wait = 0;
-}
-
-/** A query has only text; what is not all digits is left for the rule to refuse. */
-function digits({ value }: TransformFnParams): unknown {
-  return typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value;
 }

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DeploymentsFixture } from '../../test/support/deployments-fixture.js';
 import { Gate } from '../../test/support/gate.js';
 import { AppError } from '../errors/app-error.js';
+import { DEFAULT_TENANT_ID } from '../tenancy/principal.js';
 
 let fixture: DeploymentsFixture;
 
@@ -32,15 +33,20 @@ describe('a sandbox that is gone', () => {
     const { id } = await fixture.running();
     fixture.runtime.failNext('find', new AppError('runtime_unavailable'));
     fixture.reconciler.request(id);
+    const runs = { status: 'running', containerId: 'container-1' };
+    await vi.waitFor(() =>
+      expect(fixture.get(id)).toMatchObject({ ...runs, reasonCode: 'runtime_unavailable' }),
+    );
     await vi.waitFor(
-      () => expect(fixture.runtime.calls.filter((call) => call === `find ${id}`)).toHaveLength(2),
+      () =>
+        expect(fixture.get(id)).toMatchObject({
+          ...runs,
+          reasonCode: 'ready',
+          reasonMessage: 'The container engine answers again.',
+        }),
       3000,
     );
-    expect(fixture.get(id)).toMatchObject({
-      status: 'running',
-      reasonCode: 'ready',
-      containerId: 'container-1',
-    });
+    expect(fixture.changes.map(({ to }) => to)).toEqual(['starting', 'running']);
   });
 
   it('comes back together with the engine', async () => {
@@ -87,6 +93,91 @@ describe('a restart of the service', () => {
     expect(fixture.runtime.sandboxes.size).toBe(0);
   });
 
+  it('finishes a pause', async () => {
+    const { id } = await fixture.running();
+    const stop = new Gate();
+    fixture.runtime.next('stop', stop.wait);
+    fixture.service.pause(DEFAULT_TENANT_ID, id);
+    await stop.reached;
+    const ended = fixture.restart();
+    stop.open();
+    fixture = await ended;
+    expect(await fixture.waits.untilSettled(id, 5000)).toMatchObject({
+      status: 'paused',
+      reasonMessage: 'It was told to pause. It wakes with the next request.',
+    });
+    expect(fixture.runtime.sandboxes.size).toBe(0);
+  });
+
+  it('does not ask the engine about what is paused, or has failed and is gone', async () => {
+    const { id } = await fixture.running();
+    fixture.service.pause(DEFAULT_TENANT_ID, id);
+    const paused = await fixture.waits.untilSettled(id, 5000);
+    fixture.runtime.failNext('start', new AppError('image_not_found'));
+    const failed = await fixture.running();
+    fixture = await fixture.restart();
+    expect(fixture.repository.listUnfinished()).toEqual([]);
+    await vi.waitFor(() => expect(fixture.runtime.calls.at(-1)).toBe('list'));
+    fixture.runtime.calls.length = 0;
+    fixture.runtime.comeBack();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(fixture.runtime.calls).toEqual([]);
+    expect([fixture.get(id), fixture.get(failed.id)]).toEqual([paused, failed]);
+  });
+
+  it('starts nothing before what no row speaks of is gone: it may have the same uid and subnet', async () => {
+    const { id } = await fixture.running();
+    const sandbox = fixture.runtime.sandboxes.get(id);
+    // As after a return to an older copy of the database, where another deployment has come since.
+    fixture.runtime.sandboxes.clear();
+    if (sandbox !== undefined) fixture.runtime.sandboxes.set('dp_orphan', sandbox);
+    const removal = new Gate();
+    fixture.runtime.next('remove', removal.wait);
+    fixture = await fixture.restart();
+    await removal.reached;
+    await vi.waitFor(() => expect(fixture.runtime.calls).toContain(`find ${id}`));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(fixture.runtime.calls.filter((call) => call === `start ${id}`)).toHaveLength(1);
+    removal.open();
+    expect(await fixture.waits.untilSettled(id, 5000)).toMatchObject({ status: 'running' });
+    expect([...fixture.runtime.sandboxes.keys()]).toEqual([id]);
+  });
+
+  it('starts all the same where that cannot be removed', async () => {
+    const { id } = await fixture.running();
+    fixture.runtime.sandboxes.clear();
+    fixture.runtime.failNext('list', new AppError('runtime_unavailable'));
+    fixture = await fixture.restart();
+    expect(await fixture.waits.untilSettled(id, 5000)).toMatchObject({ status: 'running' });
+  });
+
+  it('stops what the engine still has of a paused one, and keeps what it has stored', async () => {
+    const { id } = await fixture.running();
+    const sandbox = fixture.runtime.sandboxes.get(id);
+    fixture.service.pause(DEFAULT_TENANT_ID, id);
+    await fixture.waits.untilSettled(id, 5000);
+    // As after a return to an older copy of the database.
+    if (sandbox !== undefined) fixture.runtime.sandboxes.set(id, sandbox);
+    fixture = await fixture.restart();
+    await vi.waitFor(() => expect(fixture.runtime.sandboxes.size).toBe(0));
+    expect(fixture.runtime.calls).not.toContain(`remove ${id}`);
+    expect(fixture.get(id).status).toBe('paused');
+  });
+
+  it('takes away what runs of one that has failed', async () => {
+    const { id } = await fixture.running();
+    fixture.repository.transition(id, 'failed', { code: 'server_exited', message: 'Five times.' }, 0);
+    fixture = await fixture.restart();
+    await vi.waitFor(() => expect(fixture.get(id).containerId).toBeNull());
+    expect(fixture.runtime.sandboxes.size).toBe(0);
+    expect(fixture.runtime.calls).not.toContain(`remove ${id}`);
+    expect(fixture.get(id)).toMatchObject({
+      status: 'failed',
+      reasonMessage: 'Five times.',
+      hasRemains: true,
+    });
+  });
+
   it('removes what has no row', async () => {
     const { id } = await fixture.running();
     const sandbox = fixture.runtime.sandboxes.get(id);
@@ -128,4 +219,19 @@ describe('waiting', () => {
     await wait;
     start.open();
   });
+});
+
+it('a database that takes no writes for a while delays the work on a deployment, and does not end it', async () => {
+  const start = new Gate();
+  fixture.runtime.next('start', start.wait);
+  const { id } = fixture.create();
+  await start.reached;
+  // As with a full disk.
+  fixture.database.orm.run('pragma query_only = on');
+  start.open();
+  await vi.waitFor(() => expect(fixture.runtime.calls).toContain(`remove ${id}`));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(fixture.get(id).status).toBe('starting');
+  fixture.database.orm.run('pragma query_only = off');
+  expect(await fixture.waits.untilSettled(id, 5000)).toMatchObject({ status: 'running' });
 });

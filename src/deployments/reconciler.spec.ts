@@ -41,7 +41,7 @@ describe('starting', () => {
 
   it.each([
     ['image_not_found', 'There is no image mcp/echo:1.'],
-    ['runtime_unavailable', 'The engine does not answer.'],
+    ['disk_full', 'The host has 10 MB left, maxDisk is 1024 MB.'],
   ] as const)(
     'ends as failed with %s when the sandbox cannot be made, and leaves nothing',
     async (code, detail) => {
@@ -56,6 +56,20 @@ describe('starting', () => {
       expect(fixture.runtime.calls).toContain(`remove ${row.id}`);
     },
   );
+
+  it('waits for an engine that is away, says so, and goes on when it is back', async () => {
+    const again = new Gate();
+    fixture.runtime.failNext('start', new AppError('runtime_unavailable', { detail: 'No engine.' }));
+    fixture.runtime.next('start', again.wait);
+    const { id } = fixture.create();
+    await expect
+      .poll(() => fixture.get(id))
+      .toMatchObject({ status: 'starting', reasonCode: 'runtime_unavailable' });
+    fixture.runtime.comeBack();
+    await again.reached;
+    again.open();
+    expect(await fixture.waits.untilSettled(id, 5000)).toMatchObject({ status: 'running' });
+  });
 
   it('ends as failed with the last words of a server that does not speak MCP, and leaves nothing', async () => {
     fixture.probe.answer = () =>
@@ -107,7 +121,7 @@ describe('deleting', () => {
     await fixture.service.delete(DEFAULT_TENANT_ID, id);
     expect(fixture.repository.find(id)).toBeUndefined();
     expect(fixture.runtime.sandboxes.size).toBe(0);
-    expect(fixture.changes.at(-1)).toEqual({ deploymentId: id, from: 'deleting', to: 'deleted' });
+    expect(fixture.changes.at(-1)).toMatchObject({ deploymentId: id, from: 'deleting', to: 'deleted' });
   });
 
   it('stops a start, removes what it made, and ends the waits for it', async () => {
@@ -161,6 +175,22 @@ describe('deleting', () => {
     removal.open();
     await Promise.all(both);
     expect(fixture.runtime.calls.filter((call) => call === `remove ${id}`)).toHaveLength(1);
+  });
+
+  it('keeps its turn for one that asks again', async () => {
+    const all = await Promise.all(Array.from({ length: 8 }, () => fixture.running()));
+    // Nothing more is done about them.
+    await new Promise((resolve) => setImmediate(resolve));
+    const gates = all.slice(0, 6).map(() => new Gate());
+    for (const gate of gates) fixture.runtime.next('remove', gate.wait);
+    const deletions = all.map(({ id }) => fixture.service.delete(DEFAULT_TENANT_ID, id));
+    await Promise.all(gates.map(({ reached }) => reached));
+    const [seventh, eighth] = all.slice(6).map(({ id }) => `remove ${id}`);
+    deletions.push(fixture.service.delete(DEFAULT_TENANT_ID, String(all[6]?.id)));
+    for (const gate of gates) gate.open();
+    await Promise.all(deletions);
+    const order = fixture.runtime.calls.filter((call) => call === seventh || call === eighth);
+    expect(order).toEqual([seventh, eighth]);
   });
 
   it('is legal for a failed one', async () => {

@@ -5,14 +5,19 @@ import {
   Logger,
   type OnApplicationBootstrap,
 } from '@nestjs/common';
-import { SandboxRuntime } from '../containers/sandbox-runtime.js';
+import { type Sandbox, SandboxRuntime } from '../containers/sandbox-runtime.js';
 import { AppError } from '../errors/app-error.js';
-import { sandboxSpecOf } from './deployment.js';
+import { LogStore } from '../logs/log-store.js';
+import { Capacity } from './capacity.js';
+import { CrashLoops } from './crash-loops.js';
+import { reasonOf, sandboxSpecOf } from './deployment.js';
+import { DeploymentEvents } from './deployment-events.js';
 import { DeploymentLifecycle } from './deployment-lifecycle.js';
-import { DeploymentStarter, explainLoss } from './deployment-starter.js';
+import { DeploymentStarter, explainLoss, NO_SANDBOX } from './deployment-starter.js';
 import type { DeploymentRow } from './deployment.table.js';
 import { DeploymentsRepository } from './deployments.repository.js';
 import { OrphanCleaner } from './orphan-cleaner.js';
+import { Run } from './reconciler-run.js';
 import { Slots } from './slots.js';
 
 const STARTS_AT_ONCE = 6;
@@ -23,18 +28,6 @@ const SLOT_HOLD_MS = 30_000;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
 const CHECK_INTERVAL_MS = 30_000;
-
-/** The one piece of work on one deployment. */
-class Run {
-  /** Something changed meanwhile: look again when the present step is over. */
-  again = false;
-  failures = 0;
-  /** Of the present step. */
-  work = new AbortController();
-  /** Of the pause after a failed step. */
-  rest = new AbortController();
-  done: Promise<void> = Promise.resolve();
-}
 
 /**
  * Makes the engine match the rows. Single flight per deployment: whoever wants something writes it to the row and calls
@@ -58,7 +51,20 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
     private readonly starter: DeploymentStarter,
     private readonly orphans: OrphanCleaner,
     private readonly runtime: SandboxRuntime,
-  ) {}
+    private readonly events: DeploymentEvents,
+    private readonly capacity: Capacity,
+    private readonly crashes: CrashLoops,
+    private readonly logs: LogStore,
+  ) {
+    // Whoever wants something moves the row; that is enough.
+    events.onStatus(({ deploymentId, to }) => {
+      if (to !== 'deleted' && to !== 'running') this.request(deploymentId);
+    });
+    capacity.onRoom((id) => this.request(id));
+    runtime.onDeath((id) => this.request(id));
+    // Whatever rests after a failure may go on, and what ran may have died meanwhile.
+    runtime.onReturn(() => this.requestAll());
+  }
 
   /** The row, or what it describes, may have changed. Returns at once. */
   request(id: string): void {
@@ -72,8 +78,11 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
     }
     current.again = true;
     current.rest.abort();
-    // A start that nobody wants any more is not worth finishing.
-    if (this.repository.find(id)?.status === 'deleting') current.work.abort();
+    // A start that nobody wants any more is not worth finishing. A stop is: it is short, and starting begins with it.
+    const status = this.repository.find(id)?.status;
+    const isUnwanted =
+      status === 'deleting' ? current.doing !== 'remove' : status === 'pausing' && current.doing === 'start';
+    if (isUnwanted) current.work.abort();
   }
 
   /** Prepares the host, then takes over every deployment of the last run. Throws where sandboxes would be unsafe. */
@@ -86,12 +95,15 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
       );
     }
     await this.runtime.prepare(this.boot.signal);
-    for (const row of this.repository.listUnfinished()) {
+    this.orphans.clean(this.boot.signal);
+    const unfinished = this.repository.listUnfinished();
+    // All of them before the first that has no room yet asks for some.
+    for (const row of unfinished) if (row.containerId !== null) this.capacity.hold(row);
+    for (const row of unfinished) {
       // Not running again until its stray processes are gone: nobody may talk to a sandbox that is being swept.
       if (row.status === 'running') this.takeOver(row);
       this.request(row.id);
     }
-    this.orphans.clean(this.boot.signal);
     this.checkTimer = setInterval(() => this.checkRunning(), CHECK_INTERVAL_MS).unref();
   }
 
@@ -116,9 +128,14 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
     this.lifecycle.move(row.id, 'starting', reason, Date.now());
   }
 
-  private checkRunning(): void {
+  private requestAll(): void {
+    this.checkRunning([...this.runs.keys()]);
+  }
+
+  /** Never throws: whoever calls it has to go on. */
+  private checkRunning(others: string[] = []): void {
     try {
-      for (const id of this.repository.listIdsByStatus('running')) this.request(id);
+      for (const id of [...others, ...this.repository.listIdsByStatus('running')]) this.request(id);
     } catch (error) {
       this.logger.error(error);
     }
@@ -150,21 +167,66 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
   private async step(id: string, run: Run): Promise<void> {
     const row = this.repository.find(id);
     const { signal } = run.work;
+    run.doing = 'other';
+    if (row?.status !== 'pausing') run.pausedBecause = undefined;
     switch (row?.status) {
       case 'pending':
       case 'starting':
-        return this.starts.run(() => this.starter.bringUp(row, signal), signal);
+        return this.start(row, run);
       case 'running':
         return this.checks.run(() => this.checkSandbox(row, run), signal);
+      case 'pausing':
+        return this.pause(row, run);
+      case 'paused':
+        return this.capacity.release(id);
       case 'failed':
-        if (!row.hasRemains) return;
-        await this.removeAll(row, signal);
-        return this.repository.clearRemains(id);
+        await this.clearFailed(row, signal);
+        return this.capacity.release(id);
       case 'deleting':
+        run.doing = 'remove';
         await this.removeAll(row, signal);
-        return this.lifecycle.finish(id);
+        await this.logs.remove(id);
+        this.lifecycle.finish(id);
+        return this.capacity.release(id);
       case undefined:
     }
+  }
+
+  private async start(row: DeploymentRow, run: Run): Promise<void> {
+    const noRoom = this.capacity.admit(row, Date.now());
+    // It is asked again as soon as there is some.
+    if (noRoom) return this.repository.annotate(row.id, row.status, noRoom, Date.now());
+    run.doing = 'start';
+    const { signal } = run.work;
+    await this.crashes.untilOver(row.id, signal);
+    await this.starts.run(() => this.starter.bringUp(row, this.orphans.firstTry, signal), signal);
+  }
+
+  private async pause(row: DeploymentRow, run: Run): Promise<void> {
+    run.pausedBecause ??= reasonOf(row);
+    await this.stop(row, run.work.signal);
+    const { code, message } = run.pausedBecause;
+    const reason = { code, message: `${message} It wakes with the next request.` };
+    this.lifecycle.move(row.id, 'paused', reason, Date.now(), { facts: NO_SANDBOX });
+    this.capacity.release(row.id);
+  }
+
+  /** Takes the sandbox away; what it has stored stays. */
+  private async stop(row: DeploymentRow, signal: AbortSignal): Promise<void> {
+    if (!row.hasRemains) return;
+    await this.events.stopping(row.id);
+    await this.removals.run(() => this.runtime.stop(sandboxSpecOf(row), signal), signal);
+  }
+
+  private async clearFailed(row: DeploymentRow, signal: AbortSignal): Promise<void> {
+    if (row.imageId !== null) {
+      if (row.containerId === null) return;
+      await this.stop(row, signal);
+      return this.repository.annotate(row.id, 'failed', reasonOf(row), row.reasonAt, NO_SANDBOX);
+    }
+    if (!row.hasRemains) return;
+    await this.removeAll(row, signal);
+    this.repository.clearRemains(row.id);
   }
 
   private removeAll(row: DeploymentRow, signal: AbortSignal): Promise<void> {
@@ -176,18 +238,50 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
   private async checkSandbox(row: DeploymentRow, run: Run): Promise<void> {
     const { signal } = run.work;
     const sandbox = await this.runtime.find(row.id, signal);
-    if (sandbox?.containerId === row.containerId) return;
+    if (sandbox?.containerId === row.containerId) return this.confirm(row, sandbox, signal);
     const reason = explainLoss(await this.runtime.explainStop(row.id, signal));
-    const lost = { containerId: null, networkName: null };
-    if (this.lifecycle.move(row.id, 'starting', reason, Date.now(), lost) !== undefined) run.again = true;
+    this.crashes.note(row.id, reason, Date.now());
+    const change = { facts: NO_SANDBOX, from: ['running'] } as const;
+    if (this.lifecycle.move(row.id, 'starting', reason, Date.now(), change) !== undefined) run.again = true;
   }
 
+  /** It runs as it should, but for limits that were changed since. */
+  private async confirm(row: DeploymentRow, { limits }: Sandbox, signal: AbortSignal): Promise<void> {
+    if (row.reasonCode === 'runtime_unavailable') this.say(row, 'The container engine answers again.');
+    const { maxMemoryMb: memoryMb, maxCpus: cpus, maxPids: pids } = row;
+    if (memoryMb === limits.memoryMb && cpus === limits.cpus && pids === limits.pids) return;
+    try {
+      await this.runtime.resize(row.id, { memoryMb, cpus, pids }, signal);
+      this.say(row, 'The new limits hold.');
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'resize_refused') throw error;
+      this.say(row, `Limits were changed. ${error.detail ?? ''}`.trim());
+    }
+  }
+
+  /** The time of the reason is that of the change, not of its repetition. */
+  private say(row: DeploymentRow, message: string): void {
+    if (row.reasonMessage === message) return;
+    this.repository.annotate(row.id, 'running', { code: 'ready', message }, Date.now());
+  }
+
+  /** Never throws: what cannot be written to the row must not end the work on it. */
   private complain(id: string, error: unknown): void {
     this.logger.warn({ event: 'reconcile_failed', deploymentId: id, error: String(error) });
+    try {
+      this.writeDown(id, error);
+    } catch (failure) {
+      this.logger.error(failure);
+    }
+  }
+
+  private writeDown(id: string, error: unknown): void {
     const row = this.repository.find(id);
-    // The words of a running deployment stay: that the engine does not answer is said by /health.
-    if (row === undefined || row.status === 'running' || row.status === 'failed') return;
+    if (row === undefined || row.status === 'failed') return;
     const known = error instanceof AppError ? error : new AppError('internal_error');
+    // What runs goes on while nobody can look after it, and the reason says which it is.
+    if (row.status === 'running' && known.code !== 'runtime_unavailable') return;
+    if (row.reasonCode === known.code && row.status === 'running') return;
     const reason = { code: known.code, message: `${known.detail ?? known.title} Trying again.` };
     this.repository.annotate(id, row.status, reason, Date.now());
   }

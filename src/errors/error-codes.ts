@@ -16,6 +16,8 @@ export const ERRORS = {
   deployment_failed: { status: 503, title: 'The deployment has failed' },
   deployment_not_ready: { status: 503, title: 'The deployment is not running yet' },
   deployment_deleting: { status: 409, title: 'The deployment is being deleted' },
+  state_conflict: { status: 409, title: 'That is not possible in its present state' },
+  capacity_exhausted: { status: 503, title: 'No room is left for running deployments' },
   uid_pool_exhausted: { status: 503, title: 'No Linux user ids are left for deployments' },
   address_pool_exhausted: { status: 503, title: 'No subnets are left for deployments' },
   // sandboxes; also the codes of a deployment's statusReason
@@ -25,13 +27,20 @@ export const ERRORS = {
   image_invalid: { status: 422, title: 'The image cannot run here' },
   sandbox_start_failed: { status: 502, title: 'The sandbox could not be started' },
   sandbox_gone: { status: 503, title: 'The sandbox is not running' },
+  resize_refused: { status: 409, title: 'The limits of the running sandbox cannot be changed' },
   start_timeout: { status: 504, title: 'The server did not start in time' },
   server_exited: { status: 502, title: 'The MCP server exited' },
   server_invalid: { status: 502, title: 'The MCP server does not speak MCP' },
   out_of_memory: { status: 502, title: 'The server ran out of memory' },
   disk_full: { status: 502, title: 'The disk limit is reached' },
   // sessions
+  server_stopped: { status: 503, title: 'The MCP server was stopped' },
+  request_cancelled: { status: 499, title: 'The client cancelled the request' },
+  session_not_found: { status: 404, title: 'No such session' },
+  session_ended: { status: 404, title: 'The session has ended' },
   session_limit: { status: 503, title: 'All sessions of this deployment are in use' },
+  // events
+  event_streams_limit: { status: 503, title: 'All event streams of this tenant are in use' },
 } as const satisfies Record<string, { status: number; title: string }>;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -16,7 +16,7 @@ export class ProblemFilter implements ExceptionFilter {
     const req = host.switchToHttp().getRequest<Request>();
     const res = host.switchToHttp().getResponse<Response>();
     const error = appErrorOf(thrown);
-    const requestId = requestIdOf(res);
+    const requestId = requestIdOf(req) ?? '';
     const path = req.originalUrl.split('?', 1)[0];
     const facts = { requestId, method: req.method, path, code: error.code };
     if (error.code === 'internal_error') {

@@ -1,8 +1,4 @@
-import { readFileSync } from 'node:fs';
-
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
+import { packageVersion } from '../config/package-version.js';
 
 /** Who we are to servers that we speak to ourselves. */
-export const CLIENT_INFO = { name: 'mcp-runner', version };
+export const CLIENT_INFO = { name: 'mcp-runner', version: packageVersion() };

@@ -2,13 +2,16 @@ import { setMaxListeners } from 'node:events';
 import { Agent } from 'node:http';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SandboxProcess, SandboxRuntime } from '../containers/sandbox-runtime.js';
+import type { SandboxRuntime } from '../containers/sandbox-runtime.js';
 import type { DeploymentRow } from '../deployments/deployment.table.js';
 import { parseEndpoint } from '../deployments/endpoint.js';
 import { AppError } from '../errors/app-error.js';
-import type { HttpEndpoint } from '../mcp/channels/http-endpoint.js';
+import { type HttpEndpoint, ServerStopped } from '../mcp/channels/http-endpoint.js';
+import { withLastWords } from '../mcp/channels/last-words.js';
 import { LogTail } from '../mcp/channels/log-tail.js';
+import type { LogStore } from '../logs/log-store.js';
 import type { MemoryLease, MessageMemory } from '../mcp/edges/http/message-memory.js';
+import { LoggedProcess } from './logged-process.js';
 
 const CONNECT_MS = 1000;
 const FIRST_POLL_MS = 20;
@@ -32,13 +35,16 @@ export class HttpServerProcess implements HttpEndpoint {
     maxFreeSockets: MAX_FREE_SOCKETS,
     timeout: FREE_SOCKET_MS,
   });
+  /** Undefined: it runs, or it was stopped from outside. */
+  exitCode: number | undefined;
   private readonly log = new LogTail();
+  private clients = 0;
   private readonly end = new AbortController();
 
   private constructor(
     readonly address: string,
     private readonly row: DeploymentRow,
-    private readonly process: SandboxProcess,
+    private readonly process: LoggedProcess,
     private readonly memory: MessageMemory,
   ) {
     ({ host: this.host, port: this.port, path: this.path } = parseEndpoint(row.endpoint ?? ''));
@@ -49,8 +55,12 @@ export class HttpServerProcess implements HttpEndpoint {
       stdout: (chunk) => this.log.push(chunk),
       stderr: (chunk) => this.log.push(chunk),
       drain: () => undefined,
-      exit: ({ code }) =>
-        this.finish(code === undefined ? 'The server is gone' : `The server exited with code ${code}`),
+      exit: ({ code }) => {
+        this.exitCode = code;
+        // Nobody knows how it ended where its sandbox, or the engine, went with it.
+        if (code === undefined) this.finish(new ServerStopped('The server is gone'));
+        else this.finish(new Error(`The server exited with code ${code}`));
+      },
     });
   }
 
@@ -58,6 +68,7 @@ export class HttpServerProcess implements HttpEndpoint {
   static async start(
     runtime: SandboxRuntime,
     memory: MessageMemory,
+    logs: LogStore,
     row: DeploymentRow,
     signal: AbortSignal,
   ): Promise<HttpServerProcess> {
@@ -65,15 +76,26 @@ export class HttpServerProcess implements HttpEndpoint {
     if (!sandbox) throw new AppError('sandbox_gone');
     const spec = row.args === null ? { env: row.env } : { args: row.args, env: row.env };
     const process = await runtime.spawn(row.id, spec, signal);
-    return new HttpServerProcess(sandbox.address, row, process, memory);
+    const logged = new LoggedProcess(process, logs.openProcess(row.id), true);
+    return new HttpServerProcess(sandbox.address, row, logged, memory);
   }
 
   get gone(): AbortSignal {
     return this.end.signal;
   }
 
+  /** Its log does not say whom it is about. Where it has served one client only, that client may know. */
   get lastWords(): string {
-    return this.log.toString();
+    return this.clients > 1 ? '' : this.log.toString();
+  }
+
+  get hasClients(): boolean {
+    return this.clients > 0;
+  }
+
+  /** A client begins a conversation, or makes a request that stands for itself. */
+  noteClient(): void {
+    this.clients++;
   }
 
   answerMemory(): MemoryLease {
@@ -90,7 +112,7 @@ export class HttpServerProcess implements HttpEndpoint {
     if (this.gone.aborted) throw this.exitError();
   }
 
-  /** How it ended, with its last words. */
+  /** How it ended, with its last words: for its owner, or for those who waited for its start. */
   exitError(): AppError {
     const { message } = this.gone.reason as Error;
     return new AppError('server_exited', { detail: this.withLastWords(message) });
@@ -105,7 +127,7 @@ export class HttpServerProcess implements HttpEndpoint {
 
   /** End it and all connections to it. Idempotent; resolves when nothing of it is left; never rejects. */
   async stop(): Promise<void> {
-    this.finish('The server was stopped');
+    this.finish(new ServerStopped('The server was stopped'));
     this.agent.destroy();
     await this.process.end();
   }
@@ -122,13 +144,14 @@ export class HttpServerProcess implements HttpEndpoint {
     });
   }
 
-  private finish(why: string): void {
+  private finish(why: Error): void {
     if (this.gone.aborted) return;
-    this.end.abort(new Error(why));
+    this.end.abort(why);
     setTimeout(() => this.agent.destroy(), LAST_ANSWERS_MS).unref();
   }
 
   private withLastWords(message: string): string {
-    return this.lastWords === '' ? `${message}.` : `${message}. It said:\n${this.lastWords}`;
+    const words = this.log.toString();
+    return words === '' ? `${message}.` : withLastWords(message, words);
   }
 }

@@ -1,34 +1,38 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SandboxRuntime } from '../containers/sandbox-runtime.js';
+import type { CrashLoops } from '../deployments/crash-loops.js';
 import type { DeploymentRow } from '../deployments/deployment.table.js';
 import { AppError } from '../errors/app-error.js';
+import type { LogStore } from '../logs/log-store.js';
+import { withoutLastWords } from '../mcp/channels/last-words.js';
 import type { MessageMemory } from '../mcp/edges/http/message-memory.js';
 import { HttpServerProcess } from './http-server-process.js';
 
-const FIRST_BACK_OFF_MS = 500;
-const LONGEST_BACK_OFF_MS = 30_000;
 /** A server that lived so long is not one that cannot start. */
-const LONG_LIFE_MS = 60_000;
-/** What a request waits for a new start; for more it is told when to come again. */
-const PATIENCE_MS = 1000;
+const LONG_LIFE_MS = 10_000;
 
 /**
  * Keeps the one server process of a deployment whose server speaks HTTP. When it exits, the next request starts it again,
- * the later the more often that happened.
+ * the later the more often that happened: see `CrashLoops`.
  */
 export class HttpServer {
   private current: HttpServerProcess | undefined;
   private starting: Promise<HttpServerProcess> | undefined;
   private readonly stopped = new AbortController();
-  private failures = 0;
-  private notBefore = 0;
-  private lastEnd = '';
 
+  /** @param onServing called each time a process accepts connections */
   constructor(
     private readonly runtime: SandboxRuntime,
     private readonly memory: MessageMemory,
+    private readonly crashes: CrashLoops,
+    private readonly logs: LogStore,
     private readonly row: DeploymentRow,
+    private readonly onServing: () => void,
   ) {}
+
+  get isServing(): boolean {
+    return this.current !== undefined && this.starting === undefined && !this.current.gone.aborted;
+  }
 
   /**
    * The server, once it accepts connections; many at once start it once. Throws `server_exited` with its last words and
@@ -36,16 +40,25 @@ export class HttpServer {
    */
   async ready(signal: AbortSignal): Promise<HttpServerProcess> {
     const { current } = this;
-    if (current && this.starting === undefined && !current.gone.aborted) return current;
+    if (current && this.isServing) return current;
     if (this.starting === undefined) {
       const starting = this.start().finally(() => {
         this.starting = undefined;
       });
       // Whoever waits is told; whoever has stopped waiting need not be.
-      starting.catch(() => undefined);
+      starting.then(() => this.stopped.signal.aborted || this.onServing()).catch(() => undefined);
       this.starting = starting;
     }
     return this.unlessAborted(this.starting, signal);
+  }
+
+  get hasClients(): boolean {
+    return this.current?.hasClients ?? false;
+  }
+
+  /** As of `HttpServerProcess`. */
+  noteClient(): void {
+    this.current?.noteClient();
   }
 
   /** End it for good. Resolves when nothing of it is left; never rejects. */
@@ -56,22 +69,16 @@ export class HttpServer {
   }
 
   private async start(): Promise<HttpServerProcess> {
-    const wait = this.notBefore - Date.now();
-    if (wait > PATIENCE_MS) {
-      throw new AppError('server_exited', {
-        detail: `It is started again in ${Math.ceil(wait / 1000)} s, after ${this.failures} failures. ${this.lastEnd}`,
-        retryAfterSeconds: Math.ceil(wait / 1000),
-      });
-    }
+    const wait = this.crashes.requireSoon(this.row.id, Date.now());
     const signal = AbortSignal.any([
       this.stopped.signal,
-      AbortSignal.timeout(Math.max(wait, 0) + this.row.startTimeoutSeconds * 1000),
+      AbortSignal.timeout(wait + this.row.startTimeoutSeconds * 1000),
     ]);
     try {
       if (wait > 0) await sleep(wait, undefined, { signal });
       // Its children may hold the port.
       await this.current?.stop();
-      const server = await HttpServerProcess.start(this.runtime, this.memory, this.row, signal);
+      const server = await HttpServerProcess.start(this.runtime, this.memory, this.logs, this.row, signal);
       this.current = server;
       const startedAt = Date.now();
       server.gone.addEventListener('abort', () => this.noteEnd(server, startedAt));
@@ -88,17 +95,16 @@ export class HttpServer {
       await server.untilListening(signal);
     } catch (error) {
       await server.stop();
-      this.lastEnd = (error as Error).message;
       throw error;
     }
   }
 
   private noteEnd(server: HttpServerProcess, startedAt: number): void {
     const now = Date.now();
-    if (now - startedAt >= LONG_LIFE_MS) this.failures = 0;
-    this.notBefore = now + Math.min(FIRST_BACK_OFF_MS * 2 ** this.failures, LONGEST_BACK_OFF_MS);
-    this.failures++;
-    this.lastEnd = server.exitError().detail ?? '';
+    if (server.exitCode === undefined) return;
+    if (now - startedAt >= LONG_LIFE_MS) this.crashes.noteWork(this.row.id, now);
+    const message = server.exitError().detail ?? '';
+    this.crashes.note(this.row.id, { code: 'server_exited', message, told: withoutLastWords(message) }, now);
   }
 
   private async unlessAborted(

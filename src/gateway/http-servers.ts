@@ -1,8 +1,11 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Config } from '../config/config.js';
 import { SandboxRuntime } from '../containers/sandbox-runtime.js';
+import { CrashLoops } from '../deployments/crash-loops.js';
+import { DeploymentEvents } from '../deployments/deployment-events.js';
 import type { DeploymentRow } from '../deployments/deployment.table.js';
 import { AppError } from '../errors/app-error.js';
+import { LogStore } from '../logs/log-store.js';
 import type { Channel } from '../mcp/channels/channel.js';
 import type { HttpEndpoint } from '../mcp/channels/http-endpoint.js';
 import { SseChannel } from '../mcp/channels/sse-channel.js';
@@ -20,6 +23,9 @@ export class HttpServers {
   constructor(
     private readonly config: Config,
     private readonly runtime: SandboxRuntime,
+    private readonly crashes: CrashLoops,
+    private readonly events: DeploymentEvents,
+    private readonly logs: LogStore,
   ) {}
 
   /**
@@ -27,7 +33,7 @@ export class HttpServers {
    * `sandbox_gone` and the like.
    */
   async ready(row: DeploymentRow, signal: AbortSignal): Promise<HttpEndpoint> {
-    const server = this.servers.get(row.id) ?? new HttpServer(this.runtime, this.memory, row);
+    const server = this.servers.get(row.id) ?? this.create(row);
     this.servers.set(row.id, server);
     try {
       return await server.ready(signal);
@@ -39,13 +45,28 @@ export class HttpServers {
     }
   }
 
-  /** A conversation with the server, in the handshake era or, over Streamable HTTP, in both. Throws like `ready`. */
-  async open(row: DeploymentRow, signal: AbortSignal): Promise<Channel> {
+  /**
+   * A conversation with the server, in the handshake era or, over Streamable HTTP, in both. Throws like `ready`. `isOwn`: it
+   * is ours, to learn something of the server.
+   */
+  async open(row: DeploymentRow, signal: AbortSignal, isOwn: boolean): Promise<Channel> {
     const endpoint = await this.ready(row, signal);
+    // Before anything can go wrong with it. What we learn behind a client is told to the next one.
+    if (!isOwn || this.servers.get(row.id)?.hasClients === true) this.noteClient(row.id);
     const { maxMessageBytes } = this.config;
     if (row.transport !== 'sse') return new StreamableHttpChannel(endpoint, maxMessageBytes);
     const deadline = AbortSignal.timeout(row.startTimeoutSeconds * 1000);
     return SseChannel.connect(endpoint, maxMessageBytes, AbortSignal.any([signal, deadline]));
+  }
+
+  /** A client begins a conversation with the server, or makes a request that stands for itself. */
+  noteClient(deploymentId: string): void {
+    this.servers.get(deploymentId)?.noteClient();
+  }
+
+  /** Whether it is there, and accepts connections. */
+  isServing(deploymentId: string): boolean {
+    return this.servers.get(deploymentId)?.isServing ?? false;
   }
 
   /** Start it ahead of the first request. Returns at once; whoever needs a server that cannot start sees the reason. */
@@ -64,5 +85,10 @@ export class HttpServers {
 
   async stopAll(): Promise<void> {
     await Promise.all([...this.servers.keys()].map((id) => this.stop(id)));
+  }
+
+  private create(row: DeploymentRow): HttpServer {
+    const { runtime, memory, crashes, logs } = this;
+    return new HttpServer(runtime, memory, crashes, logs, row, () => this.events.serving(row.id));
   }
 }

@@ -14,6 +14,9 @@ const ALLOWED_HEADERS = [
   'Last-Event-ID',
   'Mcp-Method',
   'Mcp-Name',
+  'X-Request-Id',
+  'traceparent',
+  'tracestate',
 ].join(', ');
 
 /**
@@ -50,7 +53,10 @@ export class OriginGuard {
     if (origin === undefined || !this.isAllowedOrigin(origin, host)) return;
     res.setHeader('access-control-allow-origin', origin);
     res.setHeader('vary', 'Origin');
-    res.setHeader('access-control-expose-headers', 'Mcp-Session-Id, WWW-Authenticate, Retry-After');
+    res.setHeader(
+      'access-control-expose-headers',
+      'Mcp-Session-Id, WWW-Authenticate, Retry-After, X-Request-Id',
+    );
     if (req.method !== 'OPTIONS') return;
     res.setHeader('access-control-allow-methods', 'GET, POST, DELETE');
     res.setHeader('access-control-allow-headers', [ALLOWED_HEADERS, ...paramHeadersIn(req)].join(', '));

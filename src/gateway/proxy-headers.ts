@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { mediaTypeOf } from '../mcp/channels/http-exchange.js';
+import type { TraceContext } from '../mcp/edges/calls/trace-context.js';
 
 /**
  * What of a client's request a server sees: what MCP is made of, and what belongs to no one. A list of what may pass, not
@@ -9,12 +10,9 @@ const TO_SERVER = new Set([
   'accept',
   'accept-language',
   'content-type',
-  'last-event-id',
   'mcp-method',
   'mcp-name',
   'mcp-protocol-version',
-  'traceparent',
-  'tracestate',
   'user-agent',
 ]);
 /** Servers check them against the body, so intermediaries have to pass them on (revision 2026-07-28). */
@@ -24,22 +22,20 @@ const EVENT_STREAM = { 'cache-control': 'no-store, no-transform', 'x-accel-buffe
 
 export function headersForServer(
   headers: IncomingHttpHeaders,
-  own: { host: string; sessionId: string | undefined; contentLength: number | undefined },
+  own: { host: string; contentLength: number | undefined; trace: TraceContext | undefined },
 ): IncomingHttpHeaders {
   const passed = Object.entries(headers).filter(([name]) => TO_SERVER.has(name) || PARAM.test(name));
   return {
     ...Object.fromEntries(passed),
     host: own.host,
-    ...(own.sessionId !== undefined && { 'mcp-session-id': own.sessionId }),
+    ...(own.trace && { traceparent: own.trace.traceparent }),
+    ...(own.trace?.tracestate !== undefined && { tracestate: own.trace.tracestate }),
     ...(own.contentLength !== undefined && { 'content-length': String(own.contentLength) }),
   };
 }
 
 /** What of a server's answer a client sees. Nothing in it may set cookies, send elsewhere or become a page. */
-export function headersForClient(
-  answer: IncomingMessage,
-  sessionId: string | undefined,
-): Record<string, string> {
+export function headersForClient(answer: IncomingMessage): Record<string, string> {
   const passed: Record<string, string> = {};
   for (const name of TO_CLIENT) {
     const value = answer.headers[name];
@@ -53,6 +49,5 @@ export function headersForClient(
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
     ...(mediaTypeOf(answer) === 'text/event-stream' && EVENT_STREAM),
-    ...(sessionId !== undefined && { 'mcp-session-id': sessionId }),
   };
 }

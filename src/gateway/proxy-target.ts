@@ -1,4 +1,3 @@
-import { PassThrough, type Readable } from 'node:stream';
 import type { HttpEndpoint } from '../mcp/channels/http-endpoint.js';
 
 /** Put together of parts that were checked, for nothing in the path may turn into another host. */
@@ -8,9 +7,4 @@ export function targetOf({ address, port, path }: HttpEndpoint): URL {
   target.pathname = pathname;
   target.search = query.join('?');
   return target;
-}
-
-/** For requests that have no body. */
-export function nothing(): Readable {
-  return new PassThrough().end();
 }

@@ -1,5 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import type { DeploymentRow } from '../deployments/deployment.table.js';
+import { DeploymentEvents } from '../deployments/deployment-events.js';
 import type { Channel, ChannelClosed } from '../mcp/channels/channel.js';
 import { SharedServer } from '../mcp/shared/shared-server.js';
 import { CLIENT_INFO } from './client-info.js';
@@ -13,7 +14,10 @@ export class SharedServers {
   private readonly logger = new Logger(SharedServers.name);
   private readonly servers = new Map<string, Promise<SharedServer>>();
 
-  constructor(private readonly processes: ProcessPool) {}
+  constructor(
+    private readonly processes: ProcessPool,
+    private readonly events: DeploymentEvents,
+  ) {}
 
   /** A session with the deployment's process, which is started if it does not run. Throws `sandbox_gone` and the like. */
   async open(row: DeploymentRow): Promise<Channel> {
@@ -22,10 +26,17 @@ export class SharedServers {
     return (await this.start(row)).open();
   }
 
+  /** Whether it is there, or about to be. */
+  isServing(deploymentId: string): boolean {
+    return this.servers.has(deploymentId);
+  }
+
   /** End the process of a deployment, and its sessions. Resolves when nothing of it is left; never rejects. */
   async stop(deploymentId: string): Promise<void> {
-    const server = await this.servers.get(deploymentId)?.catch(() => undefined);
+    const stopping = this.servers.get(deploymentId);
+    // At once, so that nobody gets a session with it meanwhile, and one that is started behind it stays known.
     this.servers.delete(deploymentId);
+    const server = await stopping?.catch(() => undefined);
     await server?.close();
   }
 
@@ -45,6 +56,8 @@ export class SharedServers {
       }
     });
     this.servers.set(row.id, starting);
+    // Whoever asked for it is told what kept it from starting.
+    starting.then(() => this.events.serving(row.id)).catch(() => undefined);
     return starting;
   }
 

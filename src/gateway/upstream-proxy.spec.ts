@@ -27,6 +27,28 @@ function reply(request: Received): void {
 }
 
 describe('headers', () => {
+  it('name the trace that the client’s do, or our span in it, and none that is not well-formed', async () => {
+    proxy.script = reply;
+    const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+    const ours = '00-4bf92f3577b34da6a3ce929d0e0e4736-1111111111111111-01';
+    const message = { jsonrpc: '2.0', id: 1, method: 'tools/call' };
+    const send = async (headers: Record<string, string>) => {
+      await proxy.send('POST', headers, message);
+      const { traceparent: parent, tracestate: state } = proxy.upstream.received.at(-1)?.headers ?? {};
+      return [parent, state];
+    };
+    expect(await send({ traceparent, tracestate: 'a=1' })).toEqual([traceparent, 'a=1']);
+    expect(await send({ traceparent })).toEqual([traceparent, undefined]);
+    expect(await send({ traceparent: 'garbage', tracestate: 'a=1' })).toEqual([undefined, undefined]);
+    proxy.calls.traceWith(({ method }, parent, readName) => {
+      expect([method, readName()]).toEqual(['tools/call', 'echo']);
+      return { context: { traceparent: ours, tracestate: parent?.tracestate }, end: () => undefined };
+    });
+    const named = { 'mcp-method': 'tools/call', 'mcp-name': 'echo' };
+    expect(await send({ ...named, traceparent, tracestate: 'a=1' })).toEqual([ours, 'a=1']);
+    expect(await send(named)).toEqual([ours, undefined]);
+  });
+
   it('of the client reach the server only where they are MCP and nobody else’s business', async () => {
     proxy.script = reply;
     await proxy.send(
@@ -45,7 +67,6 @@ describe('headers', () => {
         'proxy-authorization': 'Basic x',
         'accept-encoding': 'gzip',
         te: 'trailers',
-        'x-era': 'modern',
         'mcp-session-id': 'ours',
         'mcp-protocol-version': '2026-07-28',
         'mcp-method': 'tools/call',
@@ -84,11 +105,7 @@ describe('headers', () => {
         'strict-transport-security': 'max-age=1',
         'mcp-session-id': 'theirs',
       });
-    const { headers, body } = await proxy.send(
-      'POST',
-      { 'x-era': 'modern' },
-      { jsonrpc: '2.0', id: 1, method: 'x' },
-    );
+    const { headers, body } = await proxy.send('POST', {}, { jsonrpc: '2.0', id: 1, method: 'x' });
     expect(Object.keys(headers).toSorted()).toEqual([
       'access-control-allow-origin',
       'cache-control',
@@ -227,10 +244,10 @@ describe('a client that leaves', () => {
     const { request, answer } = proxy.begin('POST', {}, '{}');
     answer.catch(() => undefined);
     await expect.poll(() => proxy.upstream.received.length).toBe(1);
-    expect(proxy.counts).toEqual({ leases: 1, handled: 1 });
+    expect(proxy.counts).toEqual({ leases: 1, handled: 1, calls: 1 });
     request.destroy();
     await expect.poll(() => proxy.upstream.received[0]?.res.destroyed).toBe(true);
-    await expect.poll(() => proxy.counts).toEqual({ leases: 0, handled: 0 });
+    await expect.poll(() => proxy.counts).toEqual({ leases: 0, handled: 0, calls: 0 });
   });
 
   it('in the midst of its upload ends it', async () => {
@@ -241,7 +258,7 @@ describe('a client that leaves', () => {
     await expect.poll(() => proxy.upstream.openSockets).toBe(1);
     request.destroy();
     await expect.poll(() => proxy.upstream.openSockets).toBe(0);
-    expect(proxy.counts).toEqual({ leases: 0, handled: 0 });
+    expect(proxy.counts).toEqual({ leases: 0, handled: 0, calls: 0 });
   });
 });
 
@@ -269,7 +286,9 @@ describe('an upload', () => {
   });
 });
 
-it('other methods are refused', async () => {
-  const answer = await proxy.send('PUT', {}, {});
-  expect(answer).toMatchObject({ status: 405, headers: { allow: 'GET, POST, DELETE' } });
+it.each(['GET', 'DELETE', 'PUT'])('%s is refused before the server sees it', async (method) => {
+  proxy.script = reply;
+  const answer = await proxy.send(method, { 'content-length': '2' }, {});
+  expect(answer).toMatchObject({ status: 405, headers: { allow: 'POST' } });
+  expect(proxy.upstream.received).toEqual([]);
 });

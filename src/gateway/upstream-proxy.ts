@@ -9,47 +9,39 @@ import {
   HttpFault,
   limitConnect,
   mediaTypeOf,
-  withLastWords,
 } from '../mcp/channels/http-exchange.js';
+import { withLastWords } from '../mcp/channels/last-words.js';
+import type { Call } from '../mcp/edges/calls/call.js';
+import { traceOfHeaders } from '../mcp/edges/calls/trace-context.js';
 import { EdgeError, sendError } from '../mcp/edges/http/http-reply.js';
 import { awaitTurn } from '../mcp/edges/http/pipelining.js';
+import type { Upstream } from '../mcp/edges/upstream.js';
 import { errorText, RPC } from '../mcp/jsonrpc/json-rpc.js';
-import { SessionDirectory, type SessionOwner } from '../mcp/sessions/session-directory.js';
 import { bodiless, isEmpty, pump } from './proxy-answer.js';
 import { headersForClient, headersForServer } from './proxy-headers.js';
-import { ProxySession } from './proxy-session.js';
-import { nothing, targetOf } from './proxy-target.js';
+import { targetOf } from './proxy-target.js';
 import { ProxyUpload } from './proxy-upload.js';
 
 /** Requests of all clients of a deployment that are under way; each holds two sockets. */
 const MAX_UNDER_WAY = 1024;
-/** Streams that one session listens to; clients have one. */
-const MAX_LISTENING = 8;
-const SESSION_ID = /^[\x21-\x7e]{1,1024}$/;
 const SERVER_EXITED = { code: 'server_exited' };
 const RETRY_AFTER = { 'retry-after': '1' };
 
-export interface ProxyTarget {
-  owner: SessionOwner;
+export interface ProxyTarget extends Pick<Upstream, 'owner' | 'maxMessageBytes' | 'lease' | 'calls'> {
   endpoint: HttpEndpoint;
-  maxSessions: number;
-  maxMessageBytes: number;
-  /** `modern`: a request that stands for itself; a session id in it means nothing. */
-  era: 'handshake' | 'modern';
-  /** A request begins; call the result when it is answered. */
-  lease(): () => void;
 }
 
 interface Exchange {
   target: ProxyTarget;
-  session: { id: string; is: ProxySession } | undefined;
-  upload: ProxyUpload | undefined;
+  upload: ProxyUpload;
   request: ClientRequest | undefined;
+  call: Call;
 }
 
 /**
- * Streamable HTTP on both sides, in one era: bodies pass as they are, with back-pressure both ways. Session ids do not:
- * the client knows one of ours, bound to deployment and principal, and the server its own.
+ * Requests of the modern era (revision 2026-07-28) to a server that speaks it over Streamable HTTP: each stands for itself,
+ * so bodies pass as they are, with back-pressure both ways. Conversations of the handshake era outlive the server's process,
+ * which no proxy can give them; they go through edge, session and channel.
  */
 export class UpstreamProxy {
   private readonly proxy = createProxyServer({ selfHandleResponse: true, ignorePath: true, xfwd: false });
@@ -57,10 +49,7 @@ export class UpstreamProxy {
   private readonly underWay = new Map<string, number>();
 
   /** @param onFault gets what should not have happened, for the log */
-  constructor(
-    private readonly sessions: SessionDirectory,
-    private readonly onFault: (error: unknown) => void,
-  ) {
+  constructor(private readonly onFault: (error: unknown, req?: IncomingMessage) => void) {
     this.proxy.on('proxyReq', (request, req, res) => {
       const exchange = this.exchanges.get(res);
       if (exchange) exchange.request = request;
@@ -78,7 +67,7 @@ export class UpstreamProxy {
     });
   }
 
-  /** Answers every request, whatever goes wrong; resolves when the answer is over; never rejects. */
+  /** Answers a POST, whatever goes wrong; resolves when the answer is over; never rejects. */
   async handle(req: IncomingMessage, res: ServerResponse, target: ProxyTarget): Promise<void> {
     try {
       if (!(await awaitTurn(req, res))) return;
@@ -89,65 +78,49 @@ export class UpstreamProxy {
   }
 
   private async exchange(req: IncomingMessage, res: ServerResponse, target: ProxyTarget): Promise<void> {
-    const { method = '' } = req;
-    if (method !== 'POST' && method !== 'GET' && method !== 'DELETE') {
-      throw new EdgeError(405, 'Method Not Allowed', RPC.serverError, { allow: 'GET, POST, DELETE' });
+    // The body of anything else would reach the server as a request of its own.
+    if (req.method !== 'POST') {
+      throw new EdgeError(405, 'Method Not Allowed', RPC.serverError, { allow: 'POST' });
     }
     const { owner, endpoint } = target;
-    const session = this.sessionOf(req, target);
     const length = lengthOf(req);
     if (length !== undefined && length > target.maxMessageBytes) throw tooLarge(target);
-    const leave = this.enter(owner.deploymentId, session?.is, method);
-    const release = method === 'GET' ? undefined : target.lease();
+    const leave = this.enter(owner.deploymentId);
+    const release = target.lease();
+    const { call, context } = beginCall(req, target);
+    res.once('close', () => (res.writableFinished ? call.answeredWith(res.statusCode) : call.cancelled()));
     try {
-      const upload = method === 'POST' ? this.uploadOf(req, res, target) : undefined;
-      this.exchanges.set(res, { target, session, upload, request: undefined });
-      req.headers = headersForServer(req.headers, {
-        host: endpoint.host,
-        sessionId: session?.is.upstreamId,
-        contentLength: method === 'POST' ? length : undefined,
-      });
+      const upload = this.uploadOf(req, res, target);
+      this.exchanges.set(res, { target, upload, request: undefined, call });
+      const own = { host: endpoint.host, contentLength: length, trace: context };
+      req.headers = headersForServer(req.headers, own);
       const closed = new Promise<void>((resolve) => {
         res.once('close', resolve);
       });
-      // Without a body of our own the proxy would pass the client's on, which has no length there, and stand for a request.
-      if (!upload) req.resume();
-      const options = { target: targetOf(endpoint), agent: endpoint.agent, buffer: upload ?? nothing() };
+      const options = { target: targetOf(endpoint), agent: endpoint.agent, buffer: upload };
       // What goes wrong with it comes as an event too.
       this.proxy.web(req, res, options).catch(() => undefined);
       await closed;
     } finally {
-      release?.();
+      release();
       leave();
-      if (session) this.sessions.touch(session.id);
     }
   }
 
-  private sessionOf(req: IncomingMessage, { owner, era }: ProxyTarget): Exchange['session'] {
-    const id = req.headers['mcp-session-id'];
-    if (id === undefined || era === 'modern') return undefined;
-    const session = this.sessions.find(String(id), owner, ProxySession);
-    if (!session) throw new EdgeError(404, 'Session not found', RPC.sessionNotFound);
-    const revision = req.headers['mcp-protocol-version'];
-    if (typeof revision === 'string') session.revision = revision;
-    return { id: String(id), is: session };
+  /** Requests to the deployment that wait for their answer. */
+  inFlight(deploymentId: string): number {
+    return this.underWay.get(deploymentId) ?? 0;
   }
 
   /** Count a request in; the result counts it out. */
-  private enter(deploymentId: string, session: ProxySession | undefined, method: string): () => void {
+  private enter(deploymentId: string): () => void {
     const others = this.underWay.get(deploymentId) ?? 0;
     if (others >= MAX_UNDER_WAY) {
       const message = `Service Unavailable: ${MAX_UNDER_WAY} requests to this deployment are under way`;
       throw new EdgeError(503, message, RPC.serverError, RETRY_AFTER);
     }
-    const count = method === 'GET' ? 'listening' : 'inFlight';
-    if (session && count === 'listening' && session.listening >= MAX_LISTENING) {
-      throw new EdgeError(409, `Conflict: the session listens to ${MAX_LISTENING} streams; close one`);
-    }
     this.underWay.set(deploymentId, others + 1);
-    if (session) session[count]++;
     return () => {
-      if (session) session[count]--;
       const left = (this.underWay.get(deploymentId) ?? 1) - 1;
       if (left > 0) this.underWay.set(deploymentId, left);
       else this.underWay.delete(deploymentId);
@@ -173,9 +146,8 @@ export class UpstreamProxy {
     try {
       const { statusCode: status = 0 } = answer;
       requirePassable(answer);
-      const id = this.followSession(exchange, req, answer, status);
-      if (isEmpty(answer, status) || (req.method === 'DELETE' && status < 300)) {
-        res.writeHead(status, headersForClient(bodiless(answer), id)).end();
+      if (isEmpty(answer, status)) {
+        res.writeHead(status, headersForClient(bodiless(answer))).end();
         discard(answer);
         return;
       }
@@ -186,7 +158,7 @@ export class UpstreamProxy {
           ? oddType(answer)
           : new EdgeError(status, `The server answered with HTTP ${status}`);
       }
-      res.writeHead(status, headersForClient(answer, id));
+      res.writeHead(status, headersForClient(answer));
       res.flushHeaders();
       if (!(await pump(answer, res))) await this.breakOff(exchange, res, type);
     } catch (error) {
@@ -196,48 +168,13 @@ export class UpstreamProxy {
     }
   }
 
-  /** What the answer means for the session; the id of it that the client is told. */
-  private followSession(
-    { session, target }: Exchange,
-    req: IncomingMessage,
-    answer: IncomingMessage,
-    status: number,
-  ): string | undefined {
-    if (session) {
-      if (req.method === 'DELETE' || status === 404) {
-        session.is.markEnded();
-        this.sessions.remove(session.id);
-      }
-      return session.id;
-    }
-    const upstreamId = answer.headers['mcp-session-id'];
-    const opens = target.era === 'handshake' && req.method === 'POST' && status >= 200 && status < 300;
-    if (!opens || upstreamId === undefined) return undefined;
-    if (typeof upstreamId !== 'string' || !SESSION_ID.test(upstreamId)) {
-      throw new HttpFault('gave a session id that is not visible ASCII of at most 1024 characters');
-    }
-    const opened = new ProxySession(target.endpoint, upstreamId);
-    try {
-      this.sessions.reserve(target.owner.deploymentId, target.maxSessions);
-    } catch (error) {
-      // It has its own deadline and never rejects.
-      void opened.close();
-      throw error;
-    }
-    const id = SessionDirectory.newId();
-    this.sessions.add(id, target.owner, opened);
-    // Its sessions end with the process.
-    opened.whenGone(() => this.sessions.remove(id));
-    return id;
-  }
-
   /** The server did not answer, or not with something that may pass. */
   private async fail(failure: unknown, req: IncomingMessage, res: ServerResponse): Promise<void> {
     const exchange = this.exchanges.get(res);
     // Whoever passes an answer on sees it break off.
     if (res.headersSent || res.closed || !exchange) return;
     const { endpoint } = exchange.target;
-    const why = withLastWords(endpoint, await explainFailure(endpoint, failure));
+    const why = withLastWords(await explainFailure(endpoint, failure), endpoint.lastWords);
     this.refuse(req, res, new EdgeError(502, `Bad Gateway: ${why}`));
   }
 
@@ -245,11 +182,20 @@ export class UpstreamProxy {
    * A request whose event stream broke off is still waited for, and its client cannot know that the process is gone that
    * would have answered.
    */
-  private async breakOff({ target, upload }: Exchange, res: ServerResponse, type: string): Promise<void> {
+  private async breakOff(
+    { target, upload, call }: Exchange,
+    res: ServerResponse,
+    type: string,
+  ): Promise<void> {
+    call.answeredWith(502);
     const { endpoint } = target;
     const why = await explainFailure(endpoint, new Error('it broke off its answer'));
-    const ids = type === 'text/event-stream' && endpoint.gone.aborted ? (upload?.requestIds() ?? []) : [];
-    const error = { code: RPC.serverError, message: withLastWords(endpoint, why), data: SERVER_EXITED };
+    const ids = type === 'text/event-stream' && endpoint.gone.aborted ? upload.requestIds() : [];
+    const error = {
+      code: RPC.serverError,
+      message: withLastWords(why, endpoint.lastWords),
+      data: SERVER_EXITED,
+    };
     // What was cut off becomes part of an event that clients do not know.
     if (ids.length > 0) res.write('\nevent: interrupted\n\n');
     for (const id of ids) res.write(`event: message\ndata: ${errorText(id, error)}\n\n`);
@@ -260,15 +206,22 @@ export class UpstreamProxy {
   private refuse(req: IncomingMessage, res: ServerResponse, error: unknown): void {
     const exchange = this.exchanges.get(res);
     const known = error instanceof EdgeError || error instanceof AppError;
-    if (!known && !res.closed) this.onFault(error);
+    if (!known && !res.closed) this.onFault(error, req);
     if (res.headersSent) res.destroy();
     else sendError(res, known ? error : new AppError('internal_error'));
     // The rest of the upload has nowhere to go, and would keep the client from reading its answer.
     req.unpipe();
     req.resume();
-    exchange?.upload?.destroy();
+    exchange?.upload.destroy();
     exchange?.request?.destroy();
   }
+}
+
+/** What it is about, as its headers say, which servers check against the body. */
+function beginCall({ headers }: IncomingMessage, { calls, owner }: ProxyTarget) {
+  const { 'mcp-method': method = '', 'mcp-name': name } = headers;
+  const told = { method: String(method), name: name === undefined ? undefined : String(name) };
+  return calls.beginUnread('streamable_http', owner.deploymentId, told, traceOfHeaders(headers));
 }
 
 function lengthOf({ headers }: IncomingMessage): number | undefined {

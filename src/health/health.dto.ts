@@ -1,6 +1,6 @@
 import { ApiProperty, ApiSchema } from '@nestjs/swagger';
 
-const NAMES = ['database', 'engine', 'runtime', 'firewall'] as const;
+const NAMES = ['database', 'disk', 'engine', 'runtime', 'firewall'] as const;
 
 @ApiSchema({ name: 'HealthCheck' })
 export class HealthCheckDto {

@@ -19,6 +19,7 @@ describe('health', () => {
       status: 'ok',
       checks: [
         { name: 'database', ok: true, message: 'It can be read.' },
+        { name: 'disk', ok: true, message: expect.stringContaining('MB are free') },
         { name: 'engine', ok: true, message: 'It answers.' },
       ],
     });
@@ -28,7 +29,7 @@ describe('health', () => {
     fixture.runtime.checks = [{ name: 'firewall', ok: false, message: 'The table is gone.' }];
     expect(await health.check(0)).toMatchObject({
       status: 'unhealthy',
-      checks: [{ ok: true }, { ok: false }],
+      checks: [{ ok: true }, { ok: true }, { ok: false }],
     });
   });
 
@@ -36,12 +37,20 @@ describe('health', () => {
     fixture.runtime.check = () => Promise.reject(new Error('socket'));
     expect(await health.check(0)).toMatchObject({
       status: 'unhealthy',
-      checks: [{}, { name: 'engine', ok: false }],
+      checks: [{}, {}, { name: 'engine', ok: false }],
     });
     fixture.database.check = () => {
       throw new Error('disk I/O error');
     };
-    expect(await health.check(5000)).toMatchObject({ checks: [{ name: 'database', ok: false }, {}] });
+    expect(await health.check(5000)).toMatchObject({ checks: [{ name: 'database', ok: false }, {}, {}] });
+  });
+
+  it('is bad when there is no data directory any more', async () => {
+    const config = Object.assign(new Config(), { dataDir: '/nonexistent/data' });
+    expect(await new Health(config, fixture.database, fixture.runtime).check(0)).toMatchObject({
+      status: 'unhealthy',
+      checks: [{}, { name: 'disk', ok: false, message: 'DATA_DIR cannot be looked at.' }, {}],
+    });
   });
 
   it('asks the engine once in two seconds, however many ask', async () => {
@@ -51,8 +60,9 @@ describe('health', () => {
 
   it('says loudly that sandboxes are not under gVisor', async () => {
     fixture.runtime.checks = [{ name: 'runtime', ok: true, message: 'runc is there.' }];
-    const config = Object.assign(new Config(), { sandboxRuntime: 'runc', allowUnsafeRuntime: true });
+    const { dataDir } = fixture.config;
+    const config = Object.assign(new Config(), { dataDir, sandboxRuntime: 'runc', allowUnsafeRuntime: true });
     const { checks } = await new Health(config, fixture.database, fixture.runtime).check(0);
-    expect(checks[1]?.message).toMatch(/^UNSAFE: sandboxes run under runc/);
+    expect(checks[2]?.message).toMatch(/^UNSAFE: sandboxes run under runc/);
   });
 });

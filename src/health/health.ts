@@ -1,7 +1,9 @@
+import { statfs } from 'node:fs/promises';
 import { Injectable } from '@nestjs/common';
 import { Config } from '../config/config.js';
 import { SandboxRuntime } from '../containers/sandbox-runtime.js';
 import { Database } from '../database/database.js';
+import { judgeDisk } from './disk-space.js';
 import type { HealthDto } from './health.dto.js';
 
 const FRESH_MS = 2000;
@@ -26,8 +28,8 @@ export class Health {
   }
 
   private async ask(): Promise<HealthDto> {
-    const engine = await this.askEngine();
-    const checks = [this.askDatabase(), ...engine].map((check) => this.warnOfRuntime(check));
+    const [disk, engine] = await Promise.all([this.askDisk(), this.askEngine()]);
+    const checks = [this.askDatabase(), disk, ...engine].map((check) => this.warnOfRuntime(check));
     return { status: checks.every((check) => check.ok) ? 'ok' : 'unhealthy', checks };
   }
 
@@ -41,6 +43,14 @@ export class Health {
         ok: false,
         message: 'It cannot be read. Look at DATA_DIR: is the disk full?',
       };
+    }
+  }
+
+  private async askDisk(): Promise<HealthDto['checks'][number]> {
+    try {
+      return { name: 'disk', ...judgeDisk(await statfs(this.config.dataDir)) };
+    } catch {
+      return { name: 'disk', ok: false, message: 'DATA_DIR cannot be looked at.' };
     }
   }
 

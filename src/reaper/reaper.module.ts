@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
-import { DeploymentsModule } from '../deployments/deployments.module.js';
+import { DeploymentStateModule } from '../deployments/deployment-state.module.js';
 import { Reaper } from './reaper.js';
 
-@Module({ imports: [DeploymentsModule], providers: [Reaper] })
+@Module({ imports: [DeploymentStateModule], providers: [Reaper] })
 export class ReaperModule {}

@@ -5,24 +5,26 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import { Activity } from '../deployments/activity.js';
+import { Capacity } from '../deployments/capacity.js';
 import { DeploymentLifecycle } from '../deployments/deployment-lifecycle.js';
-import { DeploymentsRepository } from '../deployments/deployments.repository.js';
-import { Reconciler } from '../deployments/reconciler.js';
+import { IdleClockRepository } from '../deployments/idle-clock.repository.js';
 
 const INTERVAL_MS = 5000;
 const MOST_PER_TICK = 100;
+const EXPIRED = { code: 'expired', message: 'It was idle for deleteAfterSeconds.' } as const;
+const IDLE = { code: 'idle', message: 'It was idle for pauseAfterSeconds.' } as const;
 
-/** Marks deployments that were idle for too long as to be deleted. The reconciler does the rest. */
+/** Marks deployments that were idle for too long as to be paused or deleted. The reconciler does the rest. */
 @Injectable()
 export class Reaper implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly logger = new Logger(Reaper.name);
   private timer: NodeJS.Timeout | undefined;
 
   constructor(
-    private readonly repository: DeploymentsRepository,
+    private readonly idleClock: IdleClockRepository,
     private readonly lifecycle: DeploymentLifecycle,
-    private readonly reconciler: Reconciler,
     private readonly activity: Activity,
+    private readonly capacity: Capacity,
   ) {}
 
   onApplicationBootstrap(): void {
@@ -43,10 +45,15 @@ export class Reaper implements OnApplicationBootstrap, BeforeApplicationShutdown
   /** Synchronous from the last look at memory to the change of status, so that no message can come between them. */
   reap(now: number): void {
     this.activity.flush(now);
-    for (const id of this.repository.listDue(now, MOST_PER_TICK)) {
-      if (this.activity.isBusy(id)) continue;
-      const reason = { code: 'expired', message: 'It was idle for deleteAfterSeconds.' } as const;
-      if (this.lifecycle.move(id, 'deleting', reason, now)) this.reconciler.request(id);
+    for (const { id, what } of this.idleClock.listDue(now, MOST_PER_TICK)) {
+      if (this.activity.isBusy(id)) {
+        // Its time counts from the end of that, and it does not stand before others that are due.
+        this.activity.touch(id, now);
+        continue;
+      }
+      if (what === 'delete') this.lifecycle.move(id, 'deleting', EXPIRED, now);
+      else this.lifecycle.move(id, 'pausing', IDLE, now, { from: ['running'] });
     }
+    this.capacity.relieve(now);
   }
 }

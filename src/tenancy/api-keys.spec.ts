@@ -18,7 +18,7 @@ beforeEach(() => {
   database = new Database(Object.assign(new Config(), { dataDir }));
   printed = '';
   logged = '';
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+  vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
     printed += String(text);
     return true;
   });

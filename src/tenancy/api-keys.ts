@@ -55,7 +55,7 @@ export class ApiKeys implements OnModuleInit {
       rmSync(draft, { force: true });
     }
     // The only place where a secret is printed: once, on the console of who set the service up.
-    process.stdout.write(`\nAPI key, shown this once and kept in ${this.path}:\n\n    ${key}\n\n`);
+    process.stderr.write(`\nAPI key, shown this once and kept in ${this.path}:\n\n    ${key}\n\n`);
     return key;
   }
 }

@@ -3,14 +3,22 @@ import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Engine } from './engine.js';
 import { killContainer } from './sandbox-containers.js';
-import { LABEL_INSTANCE } from './sandbox-names.js';
+import { isOurs } from './sandbox-names.js';
 
 const RECONNECT_MS = 1_000;
 
 interface EngineEvent {
+  Type?: string;
   Action?: string;
   time?: number;
-  Actor?: { ID?: string };
+  Actor?: { ID?: string; Attributes?: Record<string, string> };
+}
+
+interface Listener {
+  /** A container ended or lost its network; of any instance. */
+  died(containerId: string): void;
+  /** Events are followed again. Those since the engine went away may be lost. */
+  followedAgain(): void;
 }
 
 /**
@@ -21,13 +29,15 @@ export class DeathWatch {
   private readonly stopped = new AbortController();
   private readonly killed = new Set<string>();
   private watching: Promise<void> | undefined;
+  /** Of the stream of events that is read now. */
+  private reading = new AbortController();
   /** Seconds; events from here on have not been seen. The engine remembers those of a while ago. */
   private since = 0;
 
   constructor(
     private readonly engine: Engine,
     private readonly instance: string,
-    private readonly onDeath: (containerId: string) => void,
+    private readonly listener: Listener,
   ) {}
 
   start(): void {
@@ -36,7 +46,13 @@ export class DeathWatch {
 
   async stop(): Promise<void> {
     this.stopped.abort();
+    this.reading.abort();
     await this.watching;
+  }
+
+  /** The engine was away and is back: the stream that is read may be a dead one. */
+  followAnew(): void {
+    this.reading.abort();
   }
 
   /** Whether this container was killed here. */
@@ -51,21 +67,31 @@ export class DeathWatch {
   /** Never rejects. */
   private async watch(): Promise<void> {
     const { signal } = this.stopped;
-    while (!signal.aborted) {
-      await this.follow(signal).catch(() => undefined);
-      await sleep(RECONNECT_MS, undefined, { signal }).catch(() => undefined);
+    for (let attempt = 1; !signal.aborted; attempt += 1) {
+      this.reading = new AbortController();
+      const events = await this.open(this.reading.signal).catch(() => undefined);
+      if (events !== undefined) {
+        if (attempt > 1) this.listener.followedAgain();
+        await this.follow(events).catch(() => undefined);
+      }
+      await this.rest();
     }
   }
 
-  private async follow(signal: AbortSignal): Promise<void> {
-    const filters = {
-      type: ['container'],
-      event: ['oom', 'die'],
-      label: [`${LABEL_INSTANCE}=${this.instance}`],
-    };
-    const events = (await this.engine.ask(signal, (docker) =>
+  /** Before the next attempt; cut short when the engine is known to be back. */
+  private async rest(): Promise<void> {
+    const { signal } = this.reading;
+    await sleep(RECONNECT_MS, undefined, { signal }).catch(() => undefined);
+  }
+
+  private async open(signal: AbortSignal): Promise<Readable> {
+    const filters = { type: ['container', 'network'], event: ['oom', 'die', 'disconnect'] };
+    return (await this.engine.ask(signal, (docker) =>
       docker.getEvents({ since: this.since, filters: JSON.stringify(filters), abortSignal: signal }),
     )) as Readable;
+  }
+
+  private async follow(events: Readable): Promise<void> {
     const failure = new Promise<never>((_resolve, reject) => {
       events.on('error', reject);
     });
@@ -80,12 +106,13 @@ export class DeathWatch {
     }
   }
 
-  private async see({ Action, time, Actor }: EngineEvent): Promise<void> {
+  private async see({ Type, Action, time, Actor }: EngineEvent): Promise<void> {
     this.since = time ?? this.since;
-    const id = Actor?.ID;
-    if (id === undefined) return;
-    if (Action === 'die') this.onDeath(id);
-    else await this.kill(id);
+    const { ID: id, Attributes: attributes } = Actor ?? {};
+    const containerId = Type === 'network' ? attributes?.['container'] : id;
+    if (containerId === undefined) return;
+    if (Action !== 'oom') this.listener.died(containerId);
+    else if (isOurs(attributes, this.instance)) await this.kill(containerId);
   }
 
   private async kill(id: string): Promise<void> {

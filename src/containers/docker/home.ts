@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access, readdir, rm, statfs, truncate, writeFile } from 'node:fs/promises';
+import { access, readdir, readFile, rename, rm, stat, statfs, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../errors/app-error.js';
 import type { SandboxSpec } from '../sandbox-runtime.js';
@@ -9,7 +9,11 @@ import { LoopDevices } from './loop-device.js';
 import { isOurs, labelsOf, nameOf } from './sandbox-names.js';
 
 const MB = 1024 * 1024;
+const STAT_BLOCK_BYTES = 512;
 const SUFFIX = '.img';
+/** Of one that is being made. */
+const DRAFT = '.new';
+const FILE = /^(.+)\.img(\.new)?$/;
 /** Exit codes of e2fsck from here on mean that the file system is still not in order. */
 const FSCK_UNCORRECTED = 4;
 
@@ -65,22 +69,42 @@ export class SandboxHomes {
     if (await this.exists(deploymentId)) await this.loops.detach(this.fileOf(deploymentId));
   }
 
+  /**
+   * As the mounted file system has it, where its mount is seen from here; otherwise what of its file is on the host's disk,
+   * which lags behind by what the kernel has not written yet. Undefined: there is none.
+   */
+  async usedBytes(deploymentId: string): Promise<number | undefined> {
+    const file = await stat(this.fileOf(deploymentId)).catch(() => undefined);
+    if (file === undefined) return undefined;
+    const mountPoint = await mountPointOf(nameOf(deploymentId));
+    if (mountPoint === undefined) return file.blocks * STAT_BLOCK_BYTES;
+    const { blocks, bfree, bsize } = await statfs(mountPoint);
+    return (blocks - bfree) * bsize;
+  }
+
   async remove(deploymentId: string): Promise<void> {
     await this.detach(deploymentId);
-    await rm(this.fileOf(deploymentId), { force: true });
+    const file = this.fileOf(deploymentId);
+    await Promise.all([rm(file, { force: true }), rm(`${file}${DRAFT}`, { force: true })]);
   }
 
   /** Ids of the deployments that have one. */
   async list(): Promise<string[]> {
-    const files = await readdir(this.folder);
-    return files.filter((file) => file.endsWith(SUFFIX)).map((file) => file.slice(0, -SUFFIX.length));
+    const files = await readdir(this.folder).catch((error: NodeJS.ErrnoException) => {
+      // A data directory that was restored from a backup has none before its first start.
+      if (error.code === 'ENOENT') return [];
+      throw error;
+    });
+    return files.flatMap((file) => FILE.exec(file)?.[1] ?? []);
   }
 
   private fileOf(deploymentId: string): string {
     return join(this.folder, `${deploymentId}${SUFFIX}`);
   }
 
+  /** It has its name only once it is whole, whenever this process should end. */
   private async make(file: string, { limits, user }: SandboxSpec): Promise<void> {
+    const draft = `${file}${DRAFT}`;
     const { bavail, bsize } = await statfs(this.folder);
     const freeMb = Math.floor((bavail * bsize) / MB);
     if (freeMb < limits.diskMb) {
@@ -89,8 +113,10 @@ export class SandboxHomes {
       });
     }
     try {
-      await writeFile(file, '', { mode: 0o600 });
-      await truncate(file, limits.diskMb * MB);
+      // Not overwritten: a tool that outlived the last control plane may still be writing to it.
+      await rm(draft, { force: true });
+      await writeFile(draft, '', { mode: 0o600 });
+      await truncate(draft, limits.diskMb * MB);
       // No journal: after a crash of the host the file system is checked before its next use. Inode tables are written
       // when they are used, or each HOME would cost megabytes at once.
       const options = [
@@ -101,11 +127,12 @@ export class SandboxHomes {
         '-E',
         `root_owner=${user.uid}:${user.gid},lazy_itable_init=1`,
       ];
-      await runOnHost('mkfs.ext4', ['-q', '-F', ...options, file]);
+      await runOnHost('mkfs.ext4', ['-q', '-F', ...options, draft]);
       // Servers that walk through their HOME would stumble over a folder that is root's.
-      await runOnHost('debugfs', ['-w', '-R', 'rmdir lost+found', file]);
+      await runOnHost('debugfs', ['-w', '-R', 'rmdir lost+found', draft]);
+      await rename(draft, file);
     } catch (error) {
-      await rm(file, { force: true });
+      await rm(draft, { force: true });
       throw error;
     }
   }
@@ -118,4 +145,11 @@ async function repair(file: string): Promise<void> {
     if (error instanceof HostCommandError && (error.exitCode ?? FSCK_UNCORRECTED) < FSCK_UNCORRECTED) return;
     throw error;
   }
+}
+
+/** Where the engine has mounted a volume; undefined: nowhere, or not where this process can see it. */
+async function mountPointOf(volume: string): Promise<string | undefined> {
+  const mounts = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '');
+  const points = mounts.split('\n').map((line) => line.split(' ')[4] ?? '');
+  return points.find((point) => point.endsWith(`/volumes/${volume}/_data`));
 }

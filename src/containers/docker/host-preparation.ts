@@ -8,6 +8,7 @@ import { runOnHost } from './host-command.js';
 /** Programs of ours that run inside, and where the distribution has them. */
 const BINARIES = { catatonit: '/usr/bin/catatonit', busybox: '/bin/busybox' };
 const HOST_TOOLS = ['losetup', 'mkfs.ext4', 'e2fsck', 'debugfs', 'nft'];
+const INSTANCE_ID = 'instance-id';
 const ELF_PROGRAM_HEADERS_AT = 32;
 const ELF_HEADER_SIZE_AT = 54;
 const ELF_HEADER_COUNT_AT = 56;
@@ -43,13 +44,26 @@ export async function prepareFolders(config: Config): Promise<void> {
 
 /** The id that labels what is ours in the engine; as old as the data directory. */
 export async function instanceIdIn(dataDir: string): Promise<string> {
-  const file = join(dataDir, 'instance-id');
-  const known = await readFile(file, 'utf8').catch(() => '');
-  if (/^[0-9a-f]{16}$/.test(known.trim())) return known.trim();
+  const file = join(dataDir, INSTANCE_ID);
+  const known = await readInstanceId(file);
+  if (known !== undefined) return known;
   const fresh = randomBytes(8).toString('hex');
   await mkdir(dataDir, { recursive: true, mode: 0o711 });
   await replaceFile(file, `${fresh}\n`, 0o600);
   return fresh;
+}
+
+/** As `instanceIdIn`, but throws where there is none. */
+export async function knownInstanceIn(dataDir: string): Promise<string> {
+  const known = await readInstanceId(join(dataDir, INSTANCE_ID));
+  if (known === undefined)
+    throw lacking(`There is no instance id in ${dataDir}: the service never ran there.`);
+  return known;
+}
+
+async function readInstanceId(file: string): Promise<string | undefined> {
+  const text = await readFile(file, 'utf8').catch(() => '');
+  return /^[0-9a-f]{16}$/.test(text.trim()) ? text.trim() : undefined;
 }
 
 /** Homes are file systems of their own: that takes root, its tools and loop devices. */

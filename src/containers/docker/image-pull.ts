@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { AppError } from '../../errors/app-error.js';
+import { diskFull, isDiskFull } from './disk-full.js';
 import { type Engine, reasonOf, statusOf } from './engine.js';
 
 const MB = 1024 * 1024;
@@ -89,6 +90,7 @@ function sizesOf(layers: { current: number; total: number }[]): string {
 function explained(reference: string, error: unknown): AppError {
   if (error instanceof AppError) return error;
   const reason = reasonOf(error);
+  if (isDiskFull(reason)) return diskFull(reason, error);
   if (statusOf(error) === 400) {
     return new AppError('image_not_found', {
       detail: `${reference} is no image reference: ${reason}`,

@@ -4,6 +4,7 @@ import { AppError } from '../../errors/app-error.js';
 import type { SandboxSpec } from '../sandbox-runtime.js';
 import type { SandboxImage } from './image.js';
 import { sandboxAddressOf } from './network.js';
+import { engineLimitsOf } from './sandbox-limits.js';
 import { labelsOf, nameOf } from './sandbox-names.js';
 
 export const HOME = '/home/mcp';
@@ -17,10 +18,7 @@ export const LABEL_COMMAND = 'mcp-runner.command';
 export const LABEL_USER = 'mcp-runner.user';
 export const LABEL_ACCOUNT = 'mcp-runner.account';
 
-const MB = 1024 * 1024;
 const OPEN_FILES = 8192;
-/** The gVisor kernel's own threads count as the sandbox's; without room for them it dies at the limit it should enforce. */
-const GVISOR_THREADS = 128;
 /** When the host itself runs out of memory, sandboxes go first. */
 const OOM_SCORE = 500;
 const SMALL_TMPFS_MB = 16;
@@ -77,16 +75,13 @@ export function pauseContainerOf(
       Init: false,
       RestartPolicy: { Name: 'no' },
       NetworkMode: name,
-      Memory: limits.memoryMb * MB,
-      MemorySwap: limits.memoryMb * MB,
-      NanoCpus: Math.round(limits.cpus * 1e9),
-      PidsLimit: limits.pids + (parts.runtime === 'runc' ? 0 : GVISOR_THREADS),
+      ...engineLimitsOf(limits, parts.runtime),
       OomScoreAdj: OOM_SCORE,
       Ulimits: [
         { Name: 'nofile', Soft: OPEN_FILES, Hard: OPEN_FILES },
         { Name: 'core', Soft: 0, Hard: 0 },
       ],
-      ShmSize: SMALL_TMPFS_MB * MB,
+      ShmSize: SMALL_TMPFS_MB * 1024 * 1024,
       LogConfig: { Type: 'none', Config: {} },
       Tmpfs: tmpfsOf(spec, image),
       Mounts: [

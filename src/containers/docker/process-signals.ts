@@ -9,6 +9,7 @@ const SCRIPT_MS = 15_000;
 /** A sandbox in which no script has run for so long after a request counts as beyond repair. */
 const GIVE_UP_MS = 20_000;
 const PAUSE_MS = 50;
+const PAUSE_WHILE_AWAY_MS = 1_000;
 const PROCESS = /^(\d+) (\d+) (\S)$/;
 const TAGGED = new RegExp(`^/proc/(\\d+)/environ:${TAG}=(\\w+)$`);
 
@@ -45,7 +46,10 @@ export class ProcessSignals {
 
   constructor(private readonly engine: Engine) {}
 
-  /** True: nothing of it is left. Never rejects. */
+  /**
+   * False: something of it is left. True: nothing is, or the engine is away and nobody can tell; then it is signalled when
+   * the engine is back. Never rejects.
+   */
   send(containerId: string, request: SignalRequest): Promise<boolean> {
     return new Promise((resolve) => {
       const now = Date.now();
@@ -67,14 +71,20 @@ export class ProcessSignals {
     while (items.length > 0) {
       const batch = [...items];
       const seen = await this.signal(containerId, batch);
+      const isAway = seen === undefined && this.engine.isAway;
       for (const item of batch) {
+        if (isAway) {
+          if (Date.now() >= item.giveUpAt) item.answer(true);
+          continue;
+        }
         const gone = seen === undefined ? undefined : !this.isLeft(item, seen);
         const isLast = Date.now() >= (seen === undefined ? item.giveUpAt : item.until);
         if (gone !== true && !isLast) continue;
         items.splice(items.indexOf(item), 1);
         item.answer(gone === true);
       }
-      if (items.length > 0) await sleep(PAUSE_MS);
+      if (isAway) await sleep(PAUSE_WHILE_AWAY_MS, undefined, { ref: false });
+      else if (items.length > 0) await sleep(PAUSE_MS);
     }
     this.waiting.delete(containerId);
   }

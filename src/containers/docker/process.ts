@@ -15,7 +15,7 @@ export interface ProcessHost {
   /** The exit code, once the stream has ended. Never rejects. */
   exitCode(): Promise<number | undefined>;
   /**
-   * Signal all that belongs to the process and check for `waitMs` whether anything of it is left. True: nothing is.
+   * Signal all that belongs to the process and check for `waitMs` whether anything of it is left. False: something is.
    * Never rejects.
    */
   signal(signal: 'TERM' | 'KILL', group: number | undefined, waitMs: number): Promise<boolean>;

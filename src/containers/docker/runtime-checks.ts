@@ -6,6 +6,12 @@ import type { Firewall } from './firewall.js';
 
 const SAFE_RUNTIME = 'runsc';
 
+/** The part of it that matters here. */
+export interface EngineInfo {
+  Runtimes?: Record<string, { path?: string }>;
+  ServerVersion?: string;
+}
+
 /** Throws unless the configured runtime is registered in the engine, and is gVisor or explicitly allowed not to be. */
 export async function requireRuntime(engine: Engine, config: Config, signal: AbortSignal): Promise<void> {
   const [, runtime] = await checkRuntime(engine, config, signal);
@@ -27,28 +33,38 @@ export async function checkHost(
 
 async function checkRuntime(
   engine: Engine,
-  { sandboxRuntime, allowUnsafeRuntime }: Config,
+  config: Config,
   signal: AbortSignal,
 ): Promise<[RuntimeCheck, RuntimeCheck]> {
-  let info: { Runtimes?: Record<string, unknown>; ServerVersion?: string };
+  const { answer, info } = await checkEngine(engine, signal);
+  if (info !== undefined) return [answer, judgeRuntime(info, config)];
+  return [
+    answer,
+    { name: 'runtime', ok: false, message: 'Unknown while the container engine does not answer.' },
+  ];
+}
+
+/** Whether the engine answers, and what it says of itself. Rejects only when `signal` is aborted. */
+export async function checkEngine(
+  engine: Engine,
+  signal: AbortSignal,
+): Promise<{ answer: RuntimeCheck; info: EngineInfo | undefined }> {
   try {
-    info = (await engine.ask(signal, (docker) => docker.info())) as typeof info;
+    await engine.refresh();
+    const info = (await engine.ask(signal, (docker) => docker.info())) as EngineInfo;
+    const message = `Docker ${info.ServerVersion ?? ''} answers.`;
+    return { answer: { name: 'engine', ok: true, message }, info };
   } catch (error) {
     signal.throwIfAborted();
-    return [
-      { name: 'engine', ok: false, message: reasonOf(error) },
-      { name: 'runtime', ok: false, message: 'Unknown while the container engine does not answer.' },
-    ];
+    return { answer: { name: 'engine', ok: false, message: reasonOf(error) }, info: undefined };
   }
-  const answers: RuntimeCheck = {
-    name: 'engine',
-    ok: true,
-    message: `Docker ${info.ServerVersion ?? ''} answers.`,
-  };
-  const runtime = (ok: boolean, message: string): [RuntimeCheck, RuntimeCheck] => [
-    answers,
-    { name: 'runtime', ok, message },
-  ];
+}
+
+function runtime(ok: boolean, message: string): RuntimeCheck {
+  return { name: 'runtime', ok, message };
+}
+
+export function judgeRuntime(info: EngineInfo, { sandboxRuntime, allowUnsafeRuntime }: Config): RuntimeCheck {
   if (sandboxRuntime !== SAFE_RUNTIME && !allowUnsafeRuntime) {
     return runtime(
       false,

@@ -3,6 +3,7 @@ import type { Sandbox, SandboxUser } from '../sandbox-runtime.js';
 import type { Engine } from './engine.js';
 import { killLeftoversOf, killSentryOf } from './host-processes.js';
 import { LABEL_ACCOUNT, LABEL_COMMAND, LABEL_ENTRYPOINT, LABEL_USER } from './pause-container.js';
+import { liveLimitsOf } from './sandbox-limits.js';
 import { isOurs, LABEL_DEPLOYMENT, LABEL_INSTANCE, nameOf } from './sandbox-names.js';
 
 /** For the engine to tell about a container whose gVisor kernel was killed. */
@@ -51,7 +52,7 @@ export class SandboxContainers {
   }
 
   /** Ids of the deployments of which the engine has a container, a network or a volume. */
-  async listDeployments(signal: AbortSignal): Promise<string[]> {
+  async listDeployments(signal: AbortSignal): Promise<Set<string>> {
     const filters = { label: [`${LABEL_INSTANCE}=${this.instance}`] };
     const [containers, networks, { Volumes: volumes }] = await this.engine.ask(
       signal,
@@ -65,7 +66,7 @@ export class SandboxContainers {
     const labels = [...containers, ...networks, ...(volumes ?? [])].map(
       ({ Labels }) => Labels?.[LABEL_DEPLOYMENT],
     );
-    return labels.filter((id) => id !== undefined);
+    return new Set(labels.filter((id) => id !== undefined));
   }
 
   /** Before anything else is asked: the engine answers a listing even while it waits for a gVisor kernel in trouble. */
@@ -129,6 +130,7 @@ function sandboxOf(deploymentId: string, info: Dockerode.ContainerInspectInfo): 
     command: wordsIn(labels[LABEL_COMMAND]),
     imageId: info.Image,
     account: labels[LABEL_ACCOUNT] === 'true',
+    limits: liveLimitsOf(info.HostConfig, info.HostConfig.Runtime ?? ''),
   };
 }
 

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { AppError } from '../../errors/app-error.js';
-import { type Engine, statusOf } from './engine.js';
+import { type Engine, reasonOf, statusOf } from './engine.js';
 import { StreamDemuxer } from './stream-demuxer.js';
 
 const MAX_OUTPUT = 4 * 1024 * 1024;
@@ -16,16 +16,16 @@ export async function runInside(
   signal: AbortSignal,
   deadlineMs: number,
 ): Promise<{ code: number | undefined; stdout: string }> {
-  return engine.ask(
+  const { execId, stdout } = await engine.ask(
     signal,
     async (docker, abortSignal) => {
       const options = { Cmd: argv, AttachStdout: true, AttachStderr: true, abortSignal };
       const exec = await docker.getContainer(containerId).exec(options);
       const output = await exec.start({ hijack: false, stdin: false, abortSignal });
-      let stdout = '';
+      let said = '';
       const demuxer = new StreamDemuxer((channel, slice) => {
         // Our scripts print ASCII; what a sandbox makes of it is not ours to hold.
-        if (channel === 'stdout' && stdout.length < MAX_OUTPUT) stdout += slice.toString('latin1');
+        if (channel === 'stdout' && said.length < MAX_OUTPUT) said += slice.toString('latin1');
       });
       output.on('data', (chunk: Buffer) => {
         try {
@@ -35,10 +35,11 @@ export async function runInside(
         }
       });
       await finished(output, { writable: false });
-      return { code: await exitCodeOf(engine, exec.id), stdout };
+      return { execId: exec.id, stdout: said };
     },
     deadlineMs,
   );
+  return { code: await exitCodeOf(engine, execId), stdout };
 }
 
 /** The code of a process whose stream has ended; the engine may need a moment to know it. */
@@ -62,6 +63,8 @@ export async function exitCodeOf(engine: Engine, execId: string): Promise<number
 /** The engine's refusal to exec in a container that is gone or does not run; other errors as they are. */
 export function goneOr(error: unknown): unknown {
   const status = statusOf(error);
-  if (status !== 404 && status !== 409) return error;
+  // One that is just dying is an internal error to the engine.
+  const isDying = status === 500 && /container not running/.test(reasonOf(error));
+  if (status !== 404 && status !== 409 && !isDying) return error;
   return new AppError('sandbox_gone', { cause: error });
 }

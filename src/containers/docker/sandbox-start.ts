@@ -1,5 +1,6 @@
 import { AppError } from '../../errors/app-error.js';
 import type { Sandbox, SandboxIdentity, SandboxSpec } from '../sandbox-runtime.js';
+import { diskFull, isDiskFull } from './disk-full.js';
 import { type Engine, reasonOf } from './engine.js';
 import type { Firewall } from './firewall.js';
 import type { SandboxHomes } from './home.js';
@@ -44,8 +45,7 @@ export class SandboxStart {
       try {
         await this.clear(spec, hadHome ? 'all but home' : 'everything');
       } catch (failure) {
-        const both = new AggregateError([error, failure], 'a failed start could not be cleaned up');
-        throw new AppError('sandbox_start_failed', { detail: reasonOf(error), cause: both });
+        throw startError(error, failure);
       }
       signal.throwIfAborted();
       throw startError(error);
@@ -120,9 +120,20 @@ export class SandboxStart {
   }
 }
 
-function startError(error: unknown): AppError {
+/** `failure`: of the clean-up. An engine that went away explains both and is no verdict on the sandbox. */
+function startError(error: unknown, failure?: unknown): AppError {
+  if (failure === undefined) return explained(error);
+  const [first, second] = [explained(error), explained(failure)];
+  const known = second.code === 'runtime_unavailable' ? second : first;
+  const retry = known.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: known.retryAfterSeconds };
+  const cause = new AggregateError([error, failure], 'a failed start could not be cleaned up');
+  return new AppError(known.code, { detail: known.message, ...retry, cause });
+}
+
+function explained(error: unknown): AppError {
   if (error instanceof AppError) return error;
   const reason = reasonOf(error);
+  if (isDiskFull(reason)) return diskFull(reason, error);
   const code = /unknown or invalid runtime|Unknown runtime/i.test(reason)
     ? 'runtime_unavailable'
     : 'sandbox_start_failed';

@@ -51,6 +51,15 @@ export class SystemAccounts {
   }
 }
 
+/** The uids from `first` to `last` that have an account of ours. */
+export async function accountUidsIn(first: number, last: number): Promise<number[]> {
+  const uids = (await readFile(PASSWD, 'utf8')).split('\n').flatMap((line) => {
+    const uid = Number(/^mcp-\d+:[^:]*:(\d+):/.exec(line)?.[1] ?? NaN);
+    return uid >= first && uid <= last ? [uid] : [];
+  });
+  return uids;
+}
+
 async function canWriteAccounts(): Promise<boolean> {
   if (process.geteuid?.() !== 0) return false;
   return access(PASSWD, constants.W_OK).then(

@@ -1,15 +1,24 @@
 import type { Envelope } from '../jsonrpc/envelope.js';
 
+/**
+ * What a message of the server is about, as far as its transport tells: our id of a request, as JSON text; `null`: none
+ * of them; undefined: it does not tell.
+ */
+export type Origin = string | null | undefined;
+
 export interface ChannelHandlers {
   /** One message of the server. A promise holds back the next one until it settles (back-pressure). */
-  message(message: Envelope): Promise<void> | undefined;
+  message(message: Envelope, origin?: Origin): Promise<void> | undefined;
   /** The conversation is over; the last call. */
   closed(why: ChannelClosed): void;
 }
 
 export interface ChannelClosed {
-  /** `ended`: we closed it. `exited`: the server went away by itself. `violated`: it broke the protocol's limits. */
-  cause: 'ended' | 'exited' | 'violated';
+  /**
+   * `ended`: we closed it. `stopped`: we stopped the server, and the conversation may go on with another process.
+   * `exited`: the server went away by itself. `violated`: it broke the protocol's limits.
+   */
+  cause: 'ended' | 'stopped' | 'exited' | 'violated';
   /** For a person, with the server's last words on stderr where there are any. */
   message: string;
 }
@@ -21,6 +30,14 @@ export abstract class Channel {
 
   /** Hand a message to the server; resolves when there is room for the next. Throws when the channel is closed. */
   abstract send(text: string): Promise<void> | undefined;
+
+  /**
+   * Once the conversation has begun: resolves when what the server says unasked reaches us, or it has no way to; undefined:
+   * it does already. Never rejects, but may take for ever with a server that does not answer.
+   */
+  untilHeard(): Promise<void> | undefined {
+    return undefined;
+  }
 
   /** The server's last lines on stderr, or whatever else it left for a person to read. */
   abstract readonly lastWords: string;

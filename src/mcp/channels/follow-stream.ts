@@ -34,7 +34,7 @@ export async function followStream(
   source: StreamSource,
   cursor: Cursor,
   signal: AbortSignal,
-  done: () => boolean = () => false,
+  done: () => boolean,
 ): Promise<unknown> {
   let fault: unknown;
   let wait = cursor.lastEventId === undefined ? 0 : waitOf(cursor, 0);

@@ -1,11 +1,12 @@
 import { isUtf8 } from 'node:buffer';
 import { type IncomingMessage } from 'node:http';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { within } from '../../waiting/within.js';
 import { type Envelope, parseBody, parseMessage } from '../jsonrpc/envelope.js';
 import { errorText, RPC } from '../jsonrpc/json-rpc.js';
-import { Channel, type ChannelClosed, type ChannelHandlers } from './channel.js';
-import type { HttpEndpoint } from './http-endpoint.js';
-import { explainFailure, HttpFault, readBody, reasonOf, withLastWords } from './http-exchange.js';
+import { Channel, type ChannelClosed, type ChannelHandlers, type Origin } from './channel.js';
+import { type HttpEndpoint, ServerStopped } from './http-endpoint.js';
+import { explainFailure, HttpFault, readBody, reasonOf } from './http-exchange.js';
+import { withLastWords } from './last-words.js';
 import { SseError, type SseEvent, SseParser } from './sse-parser.js';
 
 /** Events that are no message are a fault of the server; so many in a row are not to be read on. */
@@ -81,12 +82,12 @@ export abstract class HttpChannel extends Channel {
   }
 
   /** Hand over a message, behind the ones before it; resolves when there is room for the next. Never rejects. */
-  protected async deliver(message: Envelope): Promise<void> {
+  protected async deliver(message: Envelope, origin?: Origin): Promise<void> {
     await this.opened;
     while (this.delivering) await this.delivering;
     if (this.closed || !this.handlers) return;
     this.garbageEvents = 0;
-    const delivery = this.handOver(message, this.handlers);
+    const delivery = this.handOver(message, this.handlers, origin);
     if (!delivery) return;
     this.delivering = delivery;
     try {
@@ -97,11 +98,11 @@ export abstract class HttpChannel extends Channel {
   }
 
   /** What goes wrong with one conversation must not reach the others. */
-  private handOver(message: Envelope, handlers: ChannelHandlers): Promise<void> | undefined {
+  private handOver(message: Envelope, handlers: ChannelHandlers, origin: Origin): Promise<void> | undefined {
     const failed = (error: unknown): void =>
       void this.close(`A message of the server could not be handled: ${String(error)}`);
     try {
-      return handlers.message(message)?.catch(failed);
+      return handlers.message(message, origin)?.catch(failed);
     } catch (error) {
       failed(error);
       return undefined;
@@ -181,14 +182,12 @@ export abstract class HttpChannel extends Channel {
 
   /** What the server had answered before it went away is still on its connections. */
   private async finishWithServer(): Promise<void> {
-    const settled = new AbortController();
-    const late = sleep(LAST_ANSWERS_MS, undefined, { signal: settled.signal }).catch(() => undefined);
-    await Promise.race([Promise.all(this.underWay.values()), late]);
-    settled.abort();
-    this.finish('exited', reasonOf(this.endpoint.gone));
+    await within(LAST_ANSWERS_MS, Promise.all(this.underWay.values()));
+    const { gone } = this.endpoint;
+    this.finish(gone.reason instanceof ServerStopped ? 'stopped' : 'exited', reasonOf(gone));
   }
 
   protected withLastWords(message: string): string {
-    return withLastWords(this.endpoint, message);
+    return withLastWords(message, this.endpoint.lastWords);
   }
 }

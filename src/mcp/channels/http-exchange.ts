@@ -92,10 +92,6 @@ export function reasonOf(gone: AbortSignal): string {
   return gone.reason instanceof Error ? gone.reason.message : 'The server is gone';
 }
 
-export function withLastWords({ lastWords }: HttpEndpoint, message: string): string {
-  return lastWords === '' ? message : `${message}. It said:\n${lastWords}`;
-}
-
 async function untilAborted(signal: AbortSignal, ms: number): Promise<void> {
   if (signal.aborted) return;
   try {

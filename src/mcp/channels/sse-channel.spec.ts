@@ -8,6 +8,7 @@ import {
   sendEvent,
   startStream,
 } from '../../../test/support/http-upstream.js';
+import { ServerStopped } from './http-endpoint.js';
 import { SseChannel } from './sse-channel.js';
 
 let upstream: HttpUpstream;
@@ -53,6 +54,14 @@ describe('a conversation with an HTTP+SSE server', () => {
       await expect.poll(() => streams[0]?.destroyed).toBe(true);
     },
   );
+
+  it('was stopped, and has not exited, when the process was', async () => {
+    await start('/messages', answer);
+    const listener = new Listener(await connect());
+    upstream.gone.abort(new ServerStopped('The server was stopped'));
+    upstream.dropAll();
+    await expect.poll(() => listener.closed).toEqual({ cause: 'stopped', message: 'The server was stopped' });
+  });
 
   it('may be told an absolute URL of the same origin', async () => {
     await start(undefined, answer);

@@ -84,7 +84,8 @@ export class SseChannel extends HttpChannel {
     } catch (error) {
       if (message.kind !== 'request' || this.closed) return;
       const why = await this.explain(signal.aborted ? signal.reason : error);
-      await this.answerError(message.rawId, this.withLastWords(why));
+      // That the server is gone is told by the end of the conversation.
+      if (!this.endpoint.gone.aborted) await this.answerError(message.rawId, this.withLastWords(why));
     } finally {
       clearTimeout(late);
     }
@@ -105,7 +106,8 @@ export class SseChannel extends HttpChannel {
       }
       const code = cause === 'violated' ? 'server_invalid' : 'server_exited';
       this.located.reject(new AppError(code, { detail: this.withLastWords(why) }));
-      this.finish(cause, why);
+      // The end of the process is told by itself, and says who ended it.
+      if (!this.endpoint.gone.aborted) this.finish(cause, why);
     });
   }
 

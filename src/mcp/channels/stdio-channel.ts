@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { LineDecoder, LineTooLongError } from '../framing/line-decoder.js';
 import { type Envelope, parseBody } from '../jsonrpc/envelope.js';
 import { Channel, type ChannelClosed, type ChannelHandlers } from './channel.js';
+import { withLastWords } from './last-words.js';
 import { LogTail } from './log-tail.js';
 import type { ServerProcess } from './server-process.js';
 
@@ -23,9 +24,11 @@ export class StdioChannel extends Channel {
   private last: { cause: ChannelClosed['cause']; message: string } | undefined;
   private ending: Promise<void> | undefined;
 
+  /** @param onGarbage gets each line on stdout that is no message */
   constructor(
     private readonly process: ServerProcess,
     maxMessageBytes: number,
+    private readonly onGarbage: (line: Buffer) => void = () => undefined,
   ) {
     super();
     this.decoder = new LineDecoder(maxMessageBytes, (line) => this.waiting.push(line));
@@ -33,11 +36,11 @@ export class StdioChannel extends Channel {
       stdout: (chunk) => this.receive(chunk),
       stderr: (chunk) => this.log.push(chunk),
       drain: () => this.releaseSenders(),
-      exit: ({ code }) =>
-        this.finishLater(
-          'exited',
-          code === undefined ? 'The server is gone' : `The server exited with code ${code}`,
-        ),
+      exit: ({ code }) => {
+        // Nobody knows how it ended where its sandbox, or the engine, went with it.
+        if (code === undefined) this.finishLater('stopped', 'The server is gone');
+        else this.finishLater('exited', `The server exited with code ${code}`);
+      },
     });
   }
 
@@ -158,6 +161,7 @@ export class StdioChannel extends Channel {
       return messages;
     } catch {
       this.log.push(Buffer.concat([Buffer.from('stdout: '), line.subarray(0, 200), Buffer.from('\n')]));
+      this.onGarbage(line);
       this.garbageLines++;
       if (this.garbageLines > MAX_GARBAGE_LINES) {
         void this.close(
@@ -170,11 +174,7 @@ export class StdioChannel extends Channel {
 
   private finish(cause: ChannelClosed['cause'], message: string): void {
     if (this.closed) return;
-    const words = this.lastWords;
-    this.closed = {
-      cause,
-      message: words === '' || cause === 'ended' ? message : `${message}. It said:\n${words}`,
-    };
+    this.closed = { cause, message: cause === 'ended' ? message : withLastWords(message, this.lastWords) };
     this.waiting = [];
     this.releaseSenders();
     // Also an exited process is ended: its children may live. What it still says must not hold it.

@@ -2,13 +2,13 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { Gate } from '../../../test/support/gate.js';
 import {
   HttpUpstream,
-  initializeResult,
   Listener,
   type Received,
   resultOf,
   sendEvent,
   sendJson,
   startStream,
+  withSession,
 } from '../../../test/support/http-upstream.js';
 import { StreamableHttpChannel } from './streamable-http-channel.js';
 
@@ -16,28 +16,13 @@ let upstream: HttpUpstream;
 
 afterEach(() => upstream.close());
 
-type Script = (request: Received) => void;
-
-/** A server with a session, a GET stream that stays silent, and a script for the rest. */
-function server(script: Script, get: Script = ({ res }) => startStream(res)): Script {
-  return (request) => {
-    const { method, message, res } = request;
-    if (method === 'GET') get(request);
-    else if (method === 'DELETE') res.writeHead(200).end();
-    else if (message.method === 'initialize') {
-      sendJson(res, resultOf(request, initializeResult()), { 'mcp-session-id': 'their-session' });
-    } else if (message.method === 'notifications/initialized') res.writeHead(202).end();
-    else script(request);
-  };
-}
-
-async function connect(script: Script): Promise<Listener> {
+async function connect(script: (request: Received) => void): Promise<Listener> {
   upstream = await HttpUpstream.start(script);
   return new Listener(new StreamableHttpChannel(upstream.endpoint(), 10_000));
 }
 
-async function open(script: Script, get?: Script): Promise<Listener> {
-  const listener = await connect(server(script, get));
+async function open(...scripts: Parameters<typeof withSession>): Promise<Listener> {
+  const listener = await connect(withSession(...scripts));
   void listener.say({ id: 0, method: 'initialize', params: {} });
   await expect.poll(() => listener.answerTo(0)).toBeDefined();
   await listener.say({ method: 'notifications/initialized' });
@@ -75,19 +60,41 @@ describe('a session with a Streamable HTTP server', () => {
     expect(listener.closed).toEqual({ cause: 'ended', message: 'The session has ended' });
   });
 
-  it('goes on without a GET stream where the server has none', async () => {
+  it.each([405, 404])('goes on without a GET stream where the server has none (%i)', async (status) => {
     const listener = await open(
       (request) => sendJson(request.res, resultOf(request)),
-      ({ res }) => res.writeHead(405).end(),
+      ({ res }) => res.writeHead(status).end(),
     );
     await listener.say({ id: 1, method: 'ping' });
     await expect.poll(() => listener.answerTo(1)).toBeDefined();
     expect(listener.closed).toBeUndefined();
   });
 
+  it.each([
+    ['is there', 200],
+    ['is refused', 405],
+  ])('is heard from the moment its stream %s', async (_, status) => {
+    const gate = new Gate();
+    const listener = await open(
+      (request) => sendJson(request.res, resultOf(request)),
+      ({ res }) => {
+        void gate.wait().then(() => (status === 200 ? startStream(res) : res.writeHead(status).end()));
+      },
+    );
+    let isHeard = false;
+    const heard = listener.channel.untilHeard()?.then(() => (isHeard = true));
+    await listener.say({ id: 1, method: 'ping' });
+    await expect.poll(() => listener.answerTo(1)).toBeDefined();
+    expect(isHeard).toBe(false);
+    gate.open();
+    await heard;
+    expect(isHeard).toBe(true);
+    expect(listener.channel.untilHeard()).toBeUndefined();
+  });
+
   it('says nothing before the server has taken notifications/initialized', async () => {
     const gate = new Gate();
-    const script = server((request) => sendJson(request.res, resultOf(request)));
+    const script = withSession((request) => sendJson(request.res, resultOf(request)));
     const listener = await connect((request) => {
       if (request.message.method !== 'notifications/initialized') script(request);
       else void gate.wait().then(() => request.res.writeHead(202).end());
@@ -215,81 +222,10 @@ describe('a session with a Streamable HTTP server', () => {
     expect(listener.answerTo(1)).toBeUndefined();
   });
 
-  it('is over when the server has forgotten it', async () => {
-    const listener = await open(({ res }) => res.writeHead(404).end());
-    void listener.say({ id: 1, method: 'tools/list' });
-    await expect
-      .poll(() => listener.closed)
-      .toEqual({
-        cause: 'exited',
-        message: 'The server has ended the session (HTTP 404)',
-      });
-    expect(() => listener.say({ id: 2, method: 'ping' })).toThrow('has ended the session');
-  });
-
-  it('is over when the process exits, with its reason and last words; what it answered before still arrives', async () => {
-    const listener = await open((request) => {
-      sendJson(request.res, resultOf(request));
-      upstream.lastWords = 'out of cheese';
-      request.res.on('finish', () => setImmediate(() => upstream.exit('The server exited with code 7')));
-    });
-    void listener.say({ id: 1, method: 'tools/call' });
-    await expect
-      .poll(() => listener.closed)
-      .toEqual({
-        cause: 'exited',
-        message: 'The server exited with code 7. It said:\nout of cheese',
-      });
-    expect(listener.answersTo(1)).toEqual([{ jsonrpc: '2.0', id: 1, result: {} }]);
-  });
-
-  it('ends a call with the reason when the process exits in the midst of it', async () => {
-    const listener = await open((request) => {
-      startStream(request.res);
-      upstream.lastWords = 'segmentation fault';
-      setImmediate(() => upstream.dropAll());
-      setTimeout(() => upstream.exit('The server exited with code 139'), 20);
-    });
-    void listener.say({ id: 1, method: 'tools/call' });
-    await expect.poll(() => listener.closed?.message).toContain('exited with code 139');
-    const [answer] = listener.answersTo(1);
-    // Either the call or the end of the channel says it; never something vaguer.
-    if (answer) expect(answer.error?.message).toContain('exited with code 139. It said:\nsegmentation fault');
-  });
-
-  it('breaks off what is under way when it ends, and nothing of another session on the same connections', async () => {
-    const gate = new Gate();
-    const one = await open((request) => {
-      if (request.message.method === 'hold')
-        void gate.wait().then(() => sendJson(request.res, resultOf(request)));
-      else if (request.message.method === 'ping') sendJson(request.res, resultOf(request));
-    });
-    const two = new Listener(new StreamableHttpChannel(upstream.endpoint(), 10_000));
-    for (const listener of [one, two]) {
-      void listener.say({ id: 1, method: 'ping' });
-      await expect.poll(() => listener.answerTo(1)).toBeDefined();
-    }
-    void one.say({ id: 2, method: 'never' });
-    void two.say({ id: 2, method: 'hold' });
-    void one.say({ method: 'notifications/never' });
-    await gate.reached;
-    await one.channel.close();
-    gate.open();
-    await expect.poll(() => two.answerTo(2)).toEqual({ jsonrpc: '2.0', id: 2, result: {} });
-    await two.channel.close();
-  });
-
   it('bounds how many calls are in flight', async () => {
     const listener = await open(() => undefined);
     for (let id = 1; id <= 200; id++) void listener.say({ id, method: 'tools/call' });
     await expect.poll(() => listener.answerTo(200)?.error?.message).toContain('Too many requests');
     expect(listener.answerTo(100)).toBeUndefined();
-  });
-
-  it('ends in bounded time when the server does not take leave', async () => {
-    const listener = await open(() => undefined);
-    upstream.agent.destroy();
-    await Promise.all([listener.channel.close(), listener.channel.close()]);
-    expect(listener.closed?.cause).toBe('ended');
   });
 });

@@ -10,18 +10,19 @@ import {
 } from '../jsonrpc/envelope.js';
 import { requestText } from '../jsonrpc/json-rpc.js';
 import { hasModernClaim } from '../modern/modern-request.js';
+import type { Origin } from './channel.js';
 import { type Cursor, followStream, NoStream } from './follow-stream.js';
 import { oddType, requireReadable } from './http-answer.js';
 import { HttpChannel } from './http-channel.js';
 import { ask, discard, HttpFault, mediaTypeOf } from './http-exchange.js';
 import { modernHeaders } from './modern-headers.js';
+import { sessionIdIn } from './session-id-header.js';
 import type { SseEvent } from './sse-parser.js';
 import { ToolParamHeaders } from './tool-param-headers.js';
 
 const GOODBYE_MS = 2000;
 /** For messages that have no answer. */
 const ACCEPT_MS = 10_000;
-const SESSION_ID = /^[\x21-\x7e]{1,1024}$/;
 const REVISION = /^[\w.-]{1,64}$/;
 
 /** A request that waits for its answer. */
@@ -46,6 +47,13 @@ export class StreamableHttpChannel extends HttpChannel {
   private initializeId: string | undefined;
   /** `notifications/initialized` under way; what comes after it must not overtake it. */
   private initializing: Promise<void> | undefined;
+  private markHeard: () => void = () => undefined;
+  private hearing: Promise<void> | undefined = new Promise((resolve) => {
+    this.markHeard = () => {
+      this.hearing = undefined;
+      resolve();
+    };
+  });
 
   send(text: string): Promise<void> | undefined {
     if (this.closed) throw new Error(this.closed.message);
@@ -55,6 +63,10 @@ export class StreamableHttpChannel extends HttpChannel {
       : this.dispatch(message);
     if (isInitialized(message)) this.initializing = sent;
     return sent;
+  }
+
+  override untilHeard(): Promise<void> | undefined {
+    return this.hearing;
   }
 
   protected async sayGoodbye(): Promise<void> {
@@ -151,7 +163,7 @@ export class StreamableHttpChannel extends HttpChannel {
         }
         resolve();
         if (!modern && cursor.lastEventId !== undefined && this.calls.has(message.rawId)) {
-          fault = (await this.follow(cursor, signal, () => !this.calls.has(message.rawId))) ?? fault;
+          fault = (await this.follow(cursor, signal, message.rawId)) ?? fault;
         }
         if (this.closed) settle?.(undefined);
         if (!this.calls.has(message.rawId) || this.closed) return;
@@ -165,7 +177,8 @@ export class StreamableHttpChannel extends HttpChannel {
     const call = this.calls.get(rawId);
     this.calls.delete(rawId);
     if (call?.settle) call.settle(undefined);
-    else if (call) await this.answerError(rawId, this.withLastWords(why));
+    // That the server is gone is told by the end of the conversation.
+    else if (call && !this.endpoint.gone.aborted) await this.answerError(rawId, this.withLastWords(why));
   }
 
   private async readAnswer(
@@ -181,10 +194,10 @@ export class StreamableHttpChannel extends HttpChannel {
     if (status >= 400 && type === 'application/json' && (await this.readRefusal(answer, message))) return;
     requireReadable(answer);
     if (initialize) this.sessionId = sessionIdIn(answer);
-    if (type === 'text/event-stream') return this.readStream(answer, cursor);
+    if (type === 'text/event-stream') return this.readStream(answer, cursor, message.rawId);
     if (type !== 'application/json') throw oddType(answer);
     await this.readJson(answer, async (text) => {
-      for (const part of this.parse(text)) await this.receive(part);
+      for (const part of this.parse(text)) await this.receive(part, message.rawId);
     });
   }
 
@@ -196,15 +209,15 @@ export class StreamableHttpChannel extends HttpChannel {
       if (refusal?.kind !== 'response' || !refusal.error) return;
       refused = true;
       const error = refusal.text.slice(refusal.error.start, refusal.error.end);
-      await this.receive(parseMessage(`{"jsonrpc":"2.0","id":${rawId},"error":${error}}`));
+      await this.receive(parseMessage(`{"jsonrpc":"2.0","id":${rawId},"error":${error}}`), rawId);
     });
     return refused;
   }
 
-  private readStream(answer: IncomingMessage, cursor: Cursor): Promise<void> {
+  private readStream(answer: IncomingMessage, cursor: Cursor, origin: Origin): Promise<void> {
     const use = async (event: SseEvent): Promise<void> => {
       if (event.type === 'message' && event.data !== '') {
-        for (const message of this.parse(event.data)) await this.receive(message);
+        for (const message of this.parse(event.data)) await this.receive(message, origin);
       }
       cursor.lastEventId = event.id ?? cursor.lastEventId;
     };
@@ -214,7 +227,7 @@ export class StreamableHttpChannel extends HttpChannel {
   }
 
   /** An answer to something that nobody asked, or a second one, ends here. */
-  private async receive(message: Envelope): Promise<void> {
+  private async receive(message: Envelope, origin: Origin): Promise<void> {
     if (message.kind === 'response') {
       const call = this.calls.get(message.rawId);
       if (!call) return;
@@ -223,7 +236,7 @@ export class StreamableHttpChannel extends HttpChannel {
       if (call.modern) this.toolHeaders.learn(call.message, message);
       if (message.rawId === this.initializeId) this.learnRevision(message);
     }
-    await this.deliver(message);
+    await this.deliver(message, origin);
   }
 
   private learnRevision(answer: Response): void {
@@ -236,22 +249,28 @@ export class StreamableHttpChannel extends HttpChannel {
   private listen(): void {
     if (this.closed) return;
     this.run(async ({ signal }) => {
-      const fault = await this.follow({ lastEventId: undefined, retryMs: undefined }, signal);
+      const fault = await this.follow({ lastEventId: undefined, retryMs: undefined }, signal, null);
+      this.markHeard();
       const broken = fault instanceof HttpFault && !(fault instanceof NoStream);
       if (broken && !this.closed) this.finish('violated', `The server ${fault.message}`);
     }, true);
   }
 
-  /** The rest of a stream, through GET. */
-  private follow(cursor: Cursor, signal: AbortSignal, done?: () => boolean): Promise<unknown> {
+  /** The rest of a stream, through GET: that of a call, or (`null`) that of the session. */
+  private follow(cursor: Cursor, signal: AbortSignal, origin: string | null): Promise<unknown> {
+    let known = cursor.lastEventId !== undefined;
     const get = async (lastEventId: string | undefined): Promise<IncomingMessage> => {
       const resume = lastEventId === undefined ? {} : { 'last-event-id': lastEventId };
       const headers = { ...this.sessionHeaders(), accept: 'text/event-stream', ...resume };
       const answer = await ask(this.endpoint, { method: 'GET', headers }, signal).response;
-      this.requireSession(answer);
+      if (origin === null) this.markHeard();
+      // Servers that have no GET answer it with 404 as well.
+      if (known) this.requireSession(answer);
+      known = true;
       return answer;
     };
-    const read = (answer: IncomingMessage): Promise<void> => this.readStream(answer, cursor);
+    const read = (answer: IncomingMessage): Promise<void> => this.readStream(answer, cursor, origin);
+    const done = (): boolean => origin !== null && !this.calls.has(origin);
     return followStream({ get, read }, cursor, signal, done);
   }
 
@@ -277,12 +296,3 @@ function isInitialized(message: Envelope): boolean {
 }
 
 const BODY = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
-
-function sessionIdIn(answer: IncomingMessage): string | undefined {
-  const id = answer.headers['mcp-session-id'];
-  if (id === undefined) return undefined;
-  if (typeof id !== 'string' || !SESSION_ID.test(id)) {
-    throw new HttpFault('gave a session id that is not visible ASCII of at most 1024 characters');
-  }
-  return id;
-}

@@ -12,6 +12,9 @@ export const META = {
   logLevel: 'io.modelcontextprotocol/logLevel',
 } as const;
 
+/** The request that stays open for what the server says of itself. It is no work in flight: nobody waits for its answer. */
+export const LISTEN = 'subscriptions/listen';
+
 /** Methods whose request may be answered by a question to the client (`input_required`). */
 const ASKING_METHODS = new Set(['tools/call', 'prompts/get', 'resources/read']);
 /** Which of the client's capabilities a server can ask something of. */

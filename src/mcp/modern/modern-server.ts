@@ -10,15 +10,15 @@ import {
 import { errorText, notificationText, requestText, RPC } from '../jsonrpc/json-rpc.js';
 import { scanObject } from '../jsonrpc/json-scanner.js';
 import { paramOf } from '../jsonrpc/param.js';
-import { closedError } from '../sessions/closed-error.js';
+import { closedError, OVERDUE } from '../sessions/closed-error.js';
 import type { Outlet } from '../sessions/outlet.js';
 import { type PendingRequest, RequestTable } from '../sessions/request-table.js';
 import { LOG_LEVELS } from './log-levels.js';
-import type { ModernRequest } from './modern-request.js';
+import { LISTEN, type ModernRequest } from './modern-request.js';
 
 /** More requests in flight than one principal has; each holds memory of ours. */
 const MAX_IN_FLIGHT = 1000;
-const LISTEN = 'subscriptions/listen';
+const STOPPED: ChannelClosed = { cause: 'stopped', message: 'The server was stopped' };
 const SUBSCRIPTION_ID = 'io.modelcontextprotocol/subscriptionId';
 
 /** A request on its way. */
@@ -70,7 +70,7 @@ export class ModernServer {
     if (level >= 0) this.logging.set(pending.id, { level, outlet, isCall });
     const id = String(pending.id);
     const sent = this.channel.send(withSlots(message, { id, requestToken: id }));
-    return { cancel: () => this.cancel(pending), sent };
+    return { cancel: () => this.cancel(pending, 'The client has left'), sent };
   }
 
   /** Ask something for ourselves; undefined where the server is gone or the signal comes first. */
@@ -89,16 +89,28 @@ export class ModernServer {
     }
   }
 
-  /** End the server. Resolves when nothing of it is left; never rejects. */
+  /** Give up requests of which nothing was heard since (milliseconds since 1970). A subscription may be silent for ever. */
+  expireCalls(since: number): void {
+    for (const pending of this.requests.silent(since)) {
+      if (pending.method === LISTEN) continue;
+      this.cancel(pending, OVERDUE.message);
+      void pending.outlet.deliver(errorText(pending.rawId, OVERDUE), true);
+    }
+  }
+
+  /**
+   * End the server. Subscriptions are lost before it can say goodbye to them, which their clients would take for their
+   * end. Resolves when nothing of it is left; never rejects.
+   */
   close(): Promise<void> {
+    for (const { outlet } of this.requests.takeAll(({ method }) => method === LISTEN)) outlet.lost?.(STOPPED);
     return this.channel.close();
   }
 
-  private cancel(pending: PendingRequest): void {
+  private cancel(pending: PendingRequest, reason: string): void {
     if (this.requests.take(String(pending.id)) === undefined) return;
     this.logging.delete(pending.id);
     if (this.channel.whyClosed) return;
-    const reason = 'The client has left';
     void this.channel.send(notificationText('notifications/cancelled', { requestId: pending.id, reason }));
   }
 
@@ -168,8 +180,9 @@ export class ModernServer {
   private finish(why: ChannelClosed): void {
     this.logging.clear();
     for (const id of this.own.keys()) this.settleOwn(id, undefined);
-    for (const pending of this.requests.takeAll()) {
-      void pending.outlet.deliver(errorText(pending.rawId, closedError(why)), true);
+    for (const { rawId, outlet } of this.requests.takeAll()) {
+      if (outlet.lost) outlet.lost(why);
+      else void outlet.deliver(errorText(rawId, closedError(why)), true);
     }
   }
 }

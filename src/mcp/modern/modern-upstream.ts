@@ -18,6 +18,9 @@ export interface ModernChannel {
 export interface ModernUpstream {
   /** Whether its server speaks the modern era, so that nothing has to be translated. */
   isNative(signal: AbortSignal): Promise<boolean>;
-  /** A process of its own; translated where it is not native. May wait for the deployment to start. */
-  open(native: boolean, signal: AbortSignal): Promise<ModernChannel>;
+  /**
+   * A process of its own; translated where it is not native. May wait for the deployment to start. `sessionId`: of the
+   * place that it takes among the sessions.
+   */
+  open(native: boolean, signal: AbortSignal, sessionId: string): Promise<ModernChannel>;
 }

@@ -1,5 +1,5 @@
 import type { ModernServer } from './modern-server.js';
-import type { ModernRequest } from './modern-request.js';
+import { LISTEN, type ModernRequest } from './modern-request.js';
 import type { ParkedCalls } from './modern-upstream.js';
 import { ToolHeaders } from './tool-headers.js';
 
@@ -10,10 +10,13 @@ export class WarmServer {
   parked: ParkedCalls | undefined;
   /** Settles when `server` is there; rejects with the reason why it is not. */
   opening: Promise<ModernServer> | undefined;
+  /** Settles when it has agreed to what its principal listened to before, or after a while; never rejects. */
+  agreed: Promise<void> | undefined;
   idleTimer: NodeJS.Timeout | undefined;
   /** Requests that it has to answer. */
   uses = 0;
   private calls = 0;
+  private listens = 0;
   private isTaken = false;
 
   /** @param id its place in the session directory */
@@ -22,8 +25,9 @@ export class WarmServer {
     readonly native: boolean,
   ) {}
 
+  /** Of what somebody waits for. */
   get inFlight(): number {
-    return this.uses + (this.parked?.parkedCalls ?? 0);
+    return this.uses - this.listens + (this.parked?.parkedCalls ?? 0);
   }
 
   /**
@@ -45,7 +49,9 @@ export class WarmServer {
   /** Take a request; call the result, once or more often, when it is answered or given up. */
   use(request: ModernRequest): () => void {
     const isAlone = request.isCall && this.wantsAlone(request);
+    const isListen = request.message.method === LISTEN;
     this.uses++;
+    if (isListen) this.listens++;
     if (request.isCall && !this.native) this.calls++;
     if (isAlone) this.isTaken = true;
     let isOpen = true;
@@ -53,6 +59,7 @@ export class WarmServer {
       if (!isOpen) return;
       isOpen = false;
       this.uses--;
+      if (isListen) this.listens--;
       if (request.isCall && !this.native) this.calls--;
       if (isAlone) this.isTaken = false;
     };

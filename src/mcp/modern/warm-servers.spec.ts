@@ -13,7 +13,14 @@ const MINUTE = 60_000;
 const never = new AbortController().signal;
 const ASKABLE = { capabilities: { elicitation: {} } };
 
-function start({ native = true, maxSessions = 4 } = {}) {
+interface Options {
+  native?: boolean;
+  maxSessions?: number;
+  /** What a server that is told to end still says. */
+  farewell?: (process: ScriptedProcess) => void;
+}
+
+function start({ native = true, maxSessions = 4, farewell }: Options = {}) {
   const sessions = new SessionDirectory(() => Date.now());
   const servers = new WarmServers(sessions, () => Date.now());
   const processes: ScriptedProcess[] = [];
@@ -23,6 +30,7 @@ function start({ native = true, maxSessions = 4 } = {}) {
       owner: { deploymentId: 'dp_a', principal },
       maxSessions,
       onOpened: () => undefined,
+      untilJoined: () => undefined,
       modern: {
         isNative: () => Promise.resolve(native),
         open: () => {
@@ -36,6 +44,11 @@ function start({ native = true, maxSessions = 4 } = {}) {
             holds,
           };
           const channel = new StdioChannel(process, 1 << 20);
+          const close = channel.close.bind(channel);
+          channel.close = (fault) => {
+            farewell?.(process);
+            return close(fault);
+          };
           return Promise.resolve({ channel, parked: native ? undefined : calls });
         },
       },
@@ -54,6 +67,16 @@ function start({ native = true, maxSessions = 4 } = {}) {
   };
   return { sessions, servers, processes, parked, send, call, answer };
 }
+
+it('a subscription keeps its server, and keeps nothing busy', async () => {
+  const { sessions, processes, send, call, answer } = start();
+  await send(modern(1, 'subscriptions/listen', { notifications: { toolsListChanged: true } }));
+  expect([processes.length, sessions.isBusy('dp_a')]).toEqual([1, false]);
+  await call();
+  expect(sessions.isBusy('dp_a')).toBe(true);
+  answer(0);
+  expect([processes.length, sessions.isBusy('dp_a')]).toEqual([1, false]);
+});
 
 describe('the servers of a principal', () => {
   it('are one, for any number of requests at once', async () => {
@@ -159,5 +182,116 @@ describe('a translated server', () => {
     const retry = modern(3, 'tools/call', { name: 'echo', requestState: 'forged' }, ASKABLE);
     await expect(send(retry)).rejects.toMatchObject({ rpcCode: -32602 });
     expect(processes).toHaveLength(0);
+  });
+});
+
+function notice(method: string, id: unknown): object {
+  return {
+    jsonrpc: '2.0',
+    method,
+    params: { _meta: { 'io.modelcontextprotocol/subscriptionId': id } },
+  };
+}
+
+describe('a subscription', () => {
+  const listen = modern('sub', 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+  const ACKNOWLEDGED = 'notifications/subscriptions/acknowledged';
+  const CHANGED = 'notifications/tools/list_changed';
+
+  it('stays open when its server is gone, and goes on with the next one of its principal', async () => {
+    const { sessions, send, call, processes } = start();
+    const { outlet } = await send(listen);
+    processes[0]?.say(notice(ACKNOWLEDGED, processes[0].read.at(-1)?.id));
+    await sessions.stopAll('paused', 'dp_a');
+    expect(sessions.count('dp_a')).toBe(0);
+    await call({}, 'b');
+    expect(processes[1]?.read.map(({ method }) => method)).toEqual(['tools/call']);
+    await call();
+    const { id } = processes[2]?.read.find(({ method }) => method === 'subscriptions/listen') ?? {};
+    processes[2]?.say(notice(ACKNOWLEDGED, id), notice(CHANGED, id));
+    expect(outlet.messages).toMatchObject([notice(ACKNOWLEDGED, 'sub'), notice(CHANGED, 'sub')]);
+    expect(outlet.lasts).toEqual([]);
+  });
+
+  it('goes on without a request where all clients are served by one process that is there again, which has agreed then', async () => {
+    const { sessions, servers, send, processes } = start();
+    const { outlet } = await send(listen);
+    const other = await send(listen, 'b');
+    for (const process of processes) process.say(notice(ACKNOWLEDGED, process.read.at(-1)?.id));
+    await sessions.stopAll('paused', 'dp_a');
+    await servers.rejoin('dp_b');
+    expect(processes).toHaveLength(2);
+    let isJoined = false;
+    const joining = servers.rejoin('dp_a').finally(() => {
+      isJoined = true;
+    });
+    await expect
+      .poll(() => processes.slice(2).map(({ read }) => read.map(({ method }) => method)))
+      .toEqual([['subscriptions/listen'], ['subscriptions/listen']]);
+    expect(isJoined).toBe(false);
+    for (const process of processes.slice(2)) {
+      const id = process.read[0]?.id;
+      process.say(notice(ACKNOWLEDGED, id), notice(CHANGED, id));
+    }
+    await joining;
+    for (const { messages } of [outlet, other.outlet]) {
+      expect(messages).toMatchObject([notice(ACKNOWLEDGED, 'sub'), notice(CHANGED, 'sub')]);
+    }
+    expect(sessions.isBusy('dp_a')).toBe(false);
+    await servers.rejoin('dp_a');
+    expect(processes).toHaveLength(4);
+  });
+
+  it('holds nobody up when its client leaves before the next server has agreed', async () => {
+    const { servers, sessions, send, call, processes, answer } = start();
+    const left = await send(listen);
+    processes[0]?.say(notice(ACKNOWLEDGED, processes[0].read.at(-1)?.id));
+    await sessions.stopAll('paused', 'dp_a');
+    const joining = servers.rejoin('dp_a');
+    await expect.poll(() => processes[1]?.read.length).toBe(1);
+    const calling = call();
+    left.cancel();
+    await joining;
+    await calling;
+    answer(1);
+    expect(sessions.isBusy('dp_a')).toBe(false);
+  });
+
+  it('stays open though its server answers it when it is told to end', async () => {
+    const { sessions, send, call, processes } = start({
+      farewell: (process) => process.say({ jsonrpc: '2.0', id: process.read.at(-1)?.id, result: {} }),
+    });
+    const { outlet } = await send(listen);
+    processes[0]?.say(notice(ACKNOWLEDGED, processes[0].read.at(-1)?.id));
+    await sessions.stopAll('paused', 'dp_a');
+    expect(outlet.lasts).toEqual([]);
+    await call();
+    expect(processes[1]?.read.map(({ method }) => method)).toContain('subscriptions/listen');
+  });
+
+  it('that its client has left meanwhile is asked of nobody', async () => {
+    const { sessions, send, call, processes } = start();
+    const left = await send(listen);
+    processes[0]?.say(notice(ACKNOWLEDGED, processes[0].read.at(-1)?.id));
+    await sessions.stopAll('paused', 'dp_a');
+    left.cancel();
+    await call();
+    expect(processes[1]?.read.map(({ method }) => method)).toEqual(['tools/call']);
+  });
+
+  it('ends with an error when its deployment is deleted, or its server goes before it has agreed', async () => {
+    const { sessions, servers, send, processes } = start();
+    const early = await send(listen);
+    await sessions.stopAll('paused', 'dp_a');
+    const late = await send(listen);
+    processes[1]?.say(notice(ACKNOWLEDGED, processes[1].read.at(-1)?.id));
+    await sessions.stopAll('paused', 'dp_a');
+    servers.endListens('dp_b');
+    expect(late.outlet.lasts).toEqual([]);
+    servers.endListens('dp_a');
+    for (const { outlet } of [early, late]) {
+      expect(outlet.messages.at(-1)).toMatchObject({ id: 'sub', error: { code: -32000 } });
+      expect(outlet.lasts).toHaveLength(1);
+    }
   });
 });

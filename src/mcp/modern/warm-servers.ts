@@ -1,17 +1,23 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import type { ChannelClosed } from '../channels/channel.js';
 import type { Upstream } from '../edges/upstream.js';
 import { RPC } from '../jsonrpc/json-rpc.js';
 import type { Outlet } from '../sessions/outlet.js';
 import { SessionDirectory } from '../sessions/session-directory.js';
+import { within } from '../../waiting/within.js';
 import { ModernError } from './modern-error.js';
-import type { ModernRequest } from './modern-request.js';
+import { LISTEN, type ModernRequest } from './modern-request.js';
 import { ModernServer, type Relayed } from './modern-server.js';
 import { requireParamHeaders } from './param-headers.js';
+import { OpenListen } from './open-listen.js';
+import { keyOf, SilentListens } from './silent-listens.js';
 import { WarmServer } from './warm-server.js';
 
 /** A principal's first server stays warm for so long, those that were added for a rush for less. */
 const IDLE_MS = 600_000;
 const EXTRA_IDLE_MS = 30_000;
+/** What a request waits for that of what its principal listens to. */
+const AGREE_MS = 2000;
 
 /**
  * The server processes that answer requests of the modern era, which has no sessions: they are kept per deployment and
@@ -19,6 +25,7 @@ const EXTRA_IDLE_MS = 30_000;
  */
 export class WarmServers {
   private readonly servers = new Map<string, WarmServer[]>();
+  private readonly silent = new SilentListens();
 
   constructor(
     private readonly sessions: SessionDirectory,
@@ -40,7 +47,8 @@ export class WarmServers {
     const warm = this.serverFor(request, upstream, native);
     const release = this.use(warm, request, upstream);
     try {
-      const server = await (warm.opening ?? this.open(warm, upstream));
+      const server = await this.opened(warm, upstream);
+      await upstream.untilJoined();
       if (headers && request.message.method === 'tools/call' && request.name !== undefined) {
         const declared = await warm.toolHeaders.of(request.name, server, this.now());
         const { text } = request.message;
@@ -48,6 +56,7 @@ export class WarmServers {
         requireParamHeaders(declared, headers, range && text.slice(range.start, range.end));
       }
       signal.throwIfAborted();
+      if (request.message.method === LISTEN) return this.listen(request, outlet, upstream, server, release);
       const relayed = server.request(request, releasingOutlet(outlet, release));
       const giveUp = (): void => {
         relayed.cancel();
@@ -58,6 +67,69 @@ export class WarmServers {
       release();
       throw error;
     }
+  }
+
+  /** A deployment is gone, and with it what its clients listen to. */
+  endListens(deploymentId: string): void {
+    this.silent.end(deploymentId);
+  }
+
+  /** The process that serves all clients of a deployment is there again, and tells those who listen too. Never rejects. */
+  async rejoin(deploymentId: string): Promise<void> {
+    const waiting = this.silent.of(deploymentId);
+    await Promise.allSettled(waiting.map(({ upstream, listen }) => this.goOn(upstream, listen.request)));
+  }
+
+  private async goOn(upstream: Upstream, request: ModernRequest): Promise<void> {
+    const native = await upstream.modern.isNative(new AbortController().signal);
+    const warm = this.serverFor(request, upstream, native);
+    const release = this.use(warm, request, upstream);
+    try {
+      await this.opened(warm, upstream);
+    } finally {
+      release();
+    }
+  }
+
+  private listen(
+    request: ModernRequest,
+    outlet: Outlet,
+    upstream: Upstream,
+    server: ModernServer,
+    release: () => void,
+  ): Relayed {
+    const listen = new OpenListen(request, outlet, (lost) => this.silent.add(upstream, lost));
+    const relayed = server.request(request, releasingOutlet(listen, release));
+    listen.follow(relayed);
+    const giveUp = (): void => {
+      listen.cancel();
+      release();
+      this.silent.remove(upstream, listen);
+    };
+    return { cancel: giveUp, sent: relayed.sent };
+  }
+
+  /** The server, once it is there, and has agreed to what the principal listens to and had no server for. */
+  private async opened(warm: WarmServer, upstream: Upstream): Promise<ModernServer> {
+    const server = await (warm.opening ?? this.open(warm, upstream));
+    const listens = this.silent.take(upstream);
+    for (const listen of listens) {
+      listen.begin();
+      const release = this.use(warm, listen.request, upstream);
+      const relayed = server.request(listen.request, releasingOutlet(listen, release));
+      listen.follow({
+        sent: relayed.sent,
+        cancel: () => {
+          relayed.cancel();
+          release();
+        },
+      });
+    }
+    if (listens.length > 0) {
+      warm.agreed = within(AGREE_MS, Promise.all([warm.agreed, ...listens.map((one) => one.untilAgreed())]));
+    }
+    await warm.agreed;
+    return server;
   }
 
   /** Finds one, or takes a place for a new one; throws `session_limit`. */
@@ -85,6 +157,9 @@ export class WarmServers {
       get connected() {
         return warm.uses > 0;
       },
+      expireCalls: (since) => warm.server?.expireCalls(since),
+      // One that is only asked for is left alone: what stops may be part of what brings it.
+      sleep: () => (warm.server ? this.close(key, warm) : Promise.resolve()),
       close: () => this.close(key, warm),
     });
     this.servers.set(key, [...known, warm]);
@@ -96,7 +171,8 @@ export class WarmServers {
     const key = keyOf(upstream);
     const opening = (async () => {
       try {
-        const { channel, parked } = await upstream.modern.open(warm.native, new AbortController().signal);
+        const { signal } = new AbortController();
+        const { channel, parked } = await upstream.modern.open(warm.native, signal, warm.id);
         warm.parked = parked;
         warm.server = new ModernServer(channel, () => this.forget(key, warm));
         upstream.onOpened();
@@ -150,10 +226,6 @@ export class WarmServers {
   }
 }
 
-function keyOf({ owner }: Upstream): string {
-  return `${owner.deploymentId} ${owner.principal}`;
-}
-
 function releasingOutlet(outlet: Outlet, release: () => void): Outlet {
   return {
     get open() {
@@ -163,5 +235,11 @@ function releasingOutlet(outlet: Outlet, release: () => void): Outlet {
       if (last) release();
       return outlet.deliver(text, last);
     },
+    ...(outlet.lost && {
+      lost: (why: ChannelClosed): void => {
+        release();
+        outlet.lost?.(why);
+      },
+    }),
   };
 }

@@ -9,6 +9,8 @@ export interface PendingRequest {
   rawToken: string | undefined;
   method: string;
   outlet: Outlet;
+  /** When it was made, or its server last told of its progress; milliseconds since 1970. */
+  heardAt: number;
 }
 
 /** Tasks report progress after their request was answered; so many of their tokens are remembered. */
@@ -27,13 +29,19 @@ export class RequestTable {
     return this.pending.size;
   }
 
+  /** A number that no request has, for one that is not the client's. */
+  newId(): number {
+    return this.nextId++;
+  }
+
   add(message: Request, outlet: Outlet): PendingRequest {
     const request: PendingRequest = {
-      id: this.nextId++,
+      id: this.newId(),
       rawId: message.rawId,
       rawToken: rawSlot(message, 'requestToken'),
       method: message.method,
       outlet,
+      heardAt: Date.now(),
     };
     this.pending.set(request.id, request);
     return request;
@@ -63,6 +71,7 @@ export class RequestTable {
   findByToken(rawToken: string): { rawToken: string; outlet: Outlet | undefined } | undefined {
     const id = Number(rawToken);
     const request = this.pending.get(id);
+    if (request) request.heardAt = Date.now();
     const token = request?.rawToken ?? this.taskTokens.get(id);
     return token === undefined ? undefined : { rawToken: token, outlet: request?.outlet };
   }
@@ -77,10 +86,15 @@ export class RequestTable {
     return this.newest((request) => request.outlet.open)?.outlet;
   }
 
-  /** Empty the table. */
-  takeAll(): PendingRequest[] {
-    const all = [...this.pending.values()];
-    this.pending.clear();
+  /** Requests of which nothing was heard since. */
+  silent(since: number): PendingRequest[] {
+    return [...this.pending.values()].filter(({ heardAt }) => heardAt < since);
+  }
+
+  /** All of them, or those that match, which are no longer in flight afterwards. */
+  takeAll(matches: (request: PendingRequest) => boolean = () => true): PendingRequest[] {
+    const all = [...this.pending.values()].filter(matches);
+    for (const { id } of all) this.pending.delete(id);
     return all;
   }
 

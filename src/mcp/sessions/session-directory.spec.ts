@@ -136,3 +136,139 @@ describe('SessionDirectory', () => {
     expect([sessions.count('dp_a'), sessions.count('dp_b')]).toEqual([0, 0]);
   });
 });
+
+/** Goes on without its process; in the store. */
+class DurableSession extends FakeSession {
+  readonly isKept = true;
+  sleeps: string[] = [];
+  rejoins = 0;
+  constructor(private readonly vacate: () => void) {
+    super();
+  }
+  sleep(why: string): Promise<void> {
+    this.sleeps.push(why);
+    this.vacate();
+    return Promise.resolve();
+  }
+  rejoin(): Promise<void> {
+    this.rejoins++;
+    return Promise.reject(new Error('no process to be had'));
+  }
+}
+
+function startDurable(limit = 2) {
+  const clock = { now: 1_000_000 };
+  const sessions = new SessionDirectory<DurableSession>(() => clock.now);
+  const open = (id: string, hasPlace = true): DurableSession => {
+    if (hasPlace) sessions.reserve('dp_a', limit);
+    const session = new DurableSession(() => sessions.vacate(id));
+    sessions.add(id, owner, session, hasPlace);
+    return session;
+  };
+  const stopIdle = (minutes = 10): Promise<void> => sessions.stopIdle(() => minutes * MINUTE);
+  return { clock, sessions, open, stopIdle };
+}
+
+describe('a session that outlives its process', () => {
+  it('goes on with another without a request where its client listens, and it has none', async () => {
+    const { sessions, open } = startDurable(4);
+    const [listening, silent, awake] = [open('listening'), open('silent'), open('awake')];
+    for (const session of [listening, awake]) session.connected = true;
+    await Promise.all([listening.sleep('paused'), silent.sleep('paused')]);
+    await sessions.rejoin('dp_b');
+    expect(listening.rejoins).toBe(0);
+    await sessions.rejoin('dp_a');
+    expect([listening, silent, awake].map(({ rejoins }) => rejoins)).toEqual([1, 0, 0]);
+  });
+
+  it('keeps its process however idle where idle is told to be for ever', async () => {
+    const { clock, sessions, open } = startDurable();
+    const [listening, silent] = [open('listening'), open('silent')];
+    listening.connected = true;
+    clock.now += 60 * MINUTE;
+    await sessions.stopIdle((_id, connected) => (connected ? Infinity : MINUTE));
+    expect([listening, silent].map(({ sleeps }) => sleeps.length)).toEqual([0, 1]);
+  });
+
+  it('loses it when unused for as long as its deployment allows, and is forgotten when it had none for as long', async () => {
+    const { clock, sessions, open, stopIdle } = startDurable();
+    const session = open('s');
+    clock.now += 10 * MINUTE - 1;
+    await stopIdle();
+    expect(session.sleeps).toEqual([]);
+    clock.now += 1;
+    await stopIdle();
+    expect(session.sleeps).toEqual(['The session was idle']);
+    expect([sessions.count('dp_a'), sessions.size]).toEqual([0, 1]);
+    clock.now += 10 * MINUTE - 1;
+    await stopIdle();
+    expect(sessions.size).toBe(1);
+    clock.now += 1;
+    await stopIdle();
+    expect([sessions.size, session.sleeps.length, session.closed]).toEqual([0, 1, 0]);
+  });
+
+  it('keeps its process while it is at work or in use, and is remembered while its client is connected or it is nowhere else', async () => {
+    const { clock, sessions, open, stopIdle } = startDurable(4);
+    const [busy, used, connected, lost] = [open('busy'), open('used'), open('connected'), open('lost')];
+    busy.inFlight = 1;
+    connected.connected = true;
+    Object.assign(lost, { isKept: false });
+    for (let round = 0; round < 3; round++) {
+      clock.now += 10 * MINUTE;
+      sessions.find('used', owner);
+      await stopIdle();
+    }
+    expect([busy, used, connected, lost].map(({ sleeps }) => sleeps.length)).toEqual([0, 0, 1, 1]);
+    expect([sessions.size, sessions.count('dp_a')]).toEqual([4, 2]);
+  });
+
+  it('takes a place again for its next process, once, and none beyond the limit', () => {
+    const { sessions, open } = startDurable(1);
+    open('a');
+    sessions.occupy('a', 1);
+    expect(sessions.count('dp_a')).toBe(1);
+    sessions.vacate('a');
+    sessions.vacate('a');
+    expect(sessions.count('dp_a')).toBe(0);
+    open('b');
+    expect(() => sessions.occupy('a', 1)).toThrow(expect.objectContaining({ code: 'session_limit' }));
+    expect(sessions.count('dp_a')).toBe(1);
+    sessions.remove('a');
+    sessions.remove('b');
+    sessions.occupy('a', 1);
+    expect([sessions.count('dp_a'), sessions.size]).toEqual([0, 0]);
+  });
+
+  it('gives its process away to another after 10 minutes though its client is connected, and stays', () => {
+    const { clock, sessions, open } = startDurable(1);
+    const session = open('a');
+    session.connected = true;
+    clock.now += 10 * MINUTE;
+    open('b');
+    expect([session.sleeps.length, session.closed, sessions.count('dp_a')]).toEqual([1, 0, 1]);
+    expect(sessions.find('a', owner)).toBe(session);
+  });
+
+  it('sleeps when all processes of its deployment are stopped, while one that cannot ends', async () => {
+    const { sessions, open } = startDurable();
+    const session = open('a');
+    const other = new FakeSession();
+    sessions.reserve('dp_a', 2);
+    sessions.add('b', owner, other as DurableSession);
+    await sessions.stopAll('gone', 'dp_b');
+    expect(session.sleeps).toEqual([]);
+    await sessions.stopAll('gone', 'dp_a');
+    expect([session.sleeps, session.closed, other.closed]).toEqual([['gone'], 0, 1]);
+    expect([sessions.count('dp_a'), sessions.size]).toEqual([0, 1]);
+  });
+
+  it('expires though its client is connected, because it does in its store', async () => {
+    const { clock, sessions, open } = startDurable();
+    const session = open('a', false);
+    session.connected = true;
+    clock.now += DAY + 1;
+    await sessions.expire();
+    expect([session.closed, sessions.size]).toEqual([1, 0]);
+  });
+});

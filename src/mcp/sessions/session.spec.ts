@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { RecordingOutlet } from '../../../test/support/recording-outlet.js';
 import { ScriptedProcess } from '../../../test/support/scripted-process.js';
 import { result, startSession as start, withToken } from '../../../test/support/scripted-session.js';
-import type { ChannelClosed } from '../channels/channel.js';
+import { RecordingHolder } from '../../../test/support/session-holder.js';
+
 import { StdioChannel } from '../channels/stdio-channel.js';
 import { parseMessage } from '../jsonrpc/envelope.js';
 import { Session } from './session.js';
@@ -147,12 +148,12 @@ describe('the end', () => {
     const process = new ScriptedProcess();
     const channel = new StdioChannel(process, 1000);
     process.exit(1);
-    const closings: ChannelClosed[] = [];
-    const session = new Session(channel, new RecordingOutlet(), (why) => closings.push(why));
+    const holder = new RecordingHolder(new RecordingOutlet());
+    const session = new Session(channel, holder);
     const outlet = new RecordingOutlet();
     void session.fromClient(parseMessage('{"jsonrpc":"2.0","id":1,"method":"initialize"}'), outlet);
     expect(outlet.messages).toMatchObject([{ id: 1, error: { data: { code: 'server_exited' } } }]);
-    expect(closings).toHaveLength(1);
+    expect(holder.closings).toHaveLength(1);
   });
 
   it('does not come by an answer that says things twice', () => {

@@ -1,7 +1,10 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { StdioChannel } from '../channels/stdio-channel.js';
 import { RecordingOutlet } from '../../../test/support/recording-outlet.js';
 import { ScriptedProcess } from '../../../test/support/scripted-process.js';
+import { RecordingHolder } from '../../../test/support/session-holder.js';
 import { SharedClient, startShared } from '../../../test/support/shared-clients.js';
 import { parseMessage } from '../jsonrpc/envelope.js';
 import { Session } from '../sessions/session.js';
@@ -28,6 +31,26 @@ describe('a session that leaves', () => {
     expect(one.heard).toEqual([]);
     expect(two.heard).toEqual([{ jsonrpc: '2.0', id: 1, result: {} }]);
     expect([server.size, process.ends]).toEqual([1, 0]);
+  });
+
+  it('is not kept in memory for what it had in flight, whether the server ever answers that or not', async () => {
+    setFlagsFromString('--expose-gc');
+    const collectGarbage = runInNewContext('gc') as () => void;
+    const { join } = startShared();
+    const leave = (): WeakRef<object> => {
+      const client = join();
+      void client.call(1);
+      client.notify('notifications/cancelled', { requestId: 1 });
+      void client.call(2);
+      void client.channel.close();
+      return new WeakRef(client.channel);
+    };
+    const left = leave();
+    const isKept = (): boolean => {
+      collectGarbage();
+      return left.deref() !== undefined;
+    };
+    await expect.poll(isKept).toBe(false);
   });
 
   it('may be told why; leaving twice is leaving once', async () => {
@@ -85,7 +108,7 @@ describe('a process that exits', () => {
     const { process, server } = startShared();
     const sessions = [1, 2].map(() => {
       const outlet = new RecordingOutlet();
-      const session = new Session(server.open(), new RecordingOutlet(), () => undefined);
+      const session = new Session(server.open(), new RecordingHolder(new RecordingOutlet()));
       const send = (text: string) => session.fromClient(parseMessage(text), outlet);
       void send('{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}');
       void send('{"jsonrpc":"2.0","id":1,"method":"tools/call"}');

@@ -6,6 +6,8 @@ const MAX_IN_FLIGHT = 10_000;
 /** How long a server may still work at a request that was cancelled. */
 const CANCELLED_MS = 60_000;
 const MAX_CANCELLED = 10_000;
+/** Of requests whose session has left, which is not to be kept for as long as the server may work at them. */
+const LEFT = Symbol('sessions that have left');
 
 export interface SharedRequest {
   /** Unique for the process, never used again; also the progress token it sees. */
@@ -20,14 +22,16 @@ export interface SharedRequest {
 /** What becomes of a request of ours; no answer: it did not come in time. */
 export type Settle = (answer: Response | undefined) => void;
 
+type Origin = VirtualChannel | typeof LEFT;
+
 /** The requests in flight over one server process: those of its sessions, and our own. */
 export class SharedRequests {
   private readonly inFlight = new Map<number, SharedRequest>();
   private readonly own = new Map<number, { settle: Settle; deadline: NodeJS.Timeout }>();
   /** Cancelled, unanswered, and perhaps still worked at; the oldest first. */
-  private readonly cancelled = new Map<number, { session: VirtualChannel; until: number }>();
+  private readonly cancelled = new Map<number, { origin: Origin; until: number }>();
   /** How many requests of each session the server may be at work at. */
-  private readonly origins = new Map<VirtualChannel, number>();
+  private readonly origins = new Map<Origin, number>();
   /** Until then there may be requests at work that are not remembered. */
   private unknownUntil = 0;
   private nextId = 1;
@@ -94,6 +98,7 @@ export class SharedRequests {
   cancelAll(session: VirtualChannel): SharedRequest[] {
     const all = this.of(session);
     for (const request of all) this.markCancelled(request);
+    this.forgetSession(session);
     return all;
   }
 
@@ -110,7 +115,7 @@ export class SharedRequests {
     }
     if (this.own.size > 0 || this.origins.size !== 1 || this.unknownUntil > now) return undefined;
     const [only] = this.origins.keys();
-    return only?.whyClosed ? undefined : only;
+    return only === LEFT || only?.whyClosed ? undefined : only;
   }
 
   /** The process is gone. */
@@ -134,24 +139,35 @@ export class SharedRequests {
   private markCancelled(request: SharedRequest): void {
     this.inFlight.delete(request.id);
     if (!isOrigin(request)) return;
-    this.cancelled.set(request.id, { session: request.session, until: this.now() + CANCELLED_MS });
+    this.cancelled.set(request.id, { origin: request.session, until: this.now() + CANCELLED_MS });
     const [oldest] = this.cancelled;
     if (this.cancelled.size <= MAX_CANCELLED || !oldest) return;
     this.unknownUntil = Math.max(this.unknownUntil, oldest[1].until);
     this.forgetCancelled(oldest[0]);
   }
 
+  /** What the server may still be at work at for it stays counted. */
+  private forgetSession(session: VirtualChannel): void {
+    const count = this.origins.get(session);
+    if (count === undefined) return;
+    this.origins.delete(session);
+    this.count(LEFT, count);
+    for (const entry of this.cancelled.values()) {
+      if (entry.origin === session) entry.origin = LEFT;
+    }
+  }
+
   private forgetCancelled(id: number): void {
     const entry = this.cancelled.get(id);
     if (!entry) return;
     this.cancelled.delete(id);
-    this.count(entry.session, -1);
+    this.count(entry.origin, -1);
   }
 
-  private count(session: VirtualChannel, by: number): void {
-    const count = (this.origins.get(session) ?? 0) + by;
-    if (count > 0) this.origins.set(session, count);
-    else this.origins.delete(session);
+  private count(origin: Origin, by: number): void {
+    const count = (this.origins.get(origin) ?? 0) + by;
+    if (count > 0) this.origins.set(origin, count);
+    else this.origins.delete(origin);
   }
 }
 

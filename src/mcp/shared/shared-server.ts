@@ -1,4 +1,5 @@
 import type { Channel, ChannelClosed } from '../channels/channel.js';
+import { withoutLastWords } from '../channels/last-words.js';
 import type { Envelope } from '../jsonrpc/envelope.js';
 import { errorText, notificationText, RPC } from '../jsonrpc/json-rpc.js';
 import { AskServer } from './ask-server.js';
@@ -155,8 +156,6 @@ export class SharedServer implements SharedProcess {
   }
 
   private forClients({ cause, message }: ChannelClosed): ChannelClosed {
-    const words = `. It said:\n${this.channel.lastWords}`;
-    const isTold = this.isPrivate && message.endsWith(words);
-    return { cause, message: isTold ? message.slice(0, -words.length) : message };
+    return { cause, message: this.isPrivate ? withoutLastWords(message) : message };
   }
 }

@@ -14,6 +14,8 @@ const REVISION = '2025-11-25';
 const CAPABILITIES = { elicitation: { form: {}, url: {} }, sampling: { tools: {} }, roots: {} };
 /** Messages that wait for the handshake. */
 const MAX_WAITING = 1000;
+/** Subscriptions that a server may leave unanswered; of more the first ones are not waited for. */
+const MAX_SUBSCRIBING = 10_000;
 /** Methods of the handshake era that the modern one has not (2026-07-28, changelog). */
 const REMOVED = /^(initialize|ping|logging\/setLevel|resources\/(un)?subscribe|tasks\/.*)$/;
 
@@ -47,6 +49,8 @@ export class HandshakeServerAsModern extends Channel {
   private nextId = 1;
   private readonly calls: BridgedCalls;
   private readonly listens: Listens;
+  /** Subscriptions that the server has not answered, by our id. */
+  private readonly subscribing = new Map<string, (granted: boolean) => void>();
 
   constructor(
     private readonly inner: Channel,
@@ -65,8 +69,14 @@ export class HandshakeServerAsModern extends Channel {
     });
     this.listens = new Listens({
       toClient: (text) => this.toClient(text),
-      subscribe: (uri) => this.tellServer('resources/subscribe', { uri }),
+      subscribe: (uri, agreed) => {
+        const [oldest] = this.subscribing.keys();
+        if (oldest !== undefined && this.subscribing.size >= MAX_SUBSCRIBING) this.subscribing.delete(oldest);
+        this.subscribing.set(String(this.nextId), agreed);
+        this.tellServer('resources/subscribe', { uri });
+      },
       unsubscribe: (uri) => this.tellServer('resources/unsubscribe', { uri }),
+      untilHeard: () => inner.untilHeard(),
     });
   }
 
@@ -148,7 +158,7 @@ export class HandshakeServerAsModern extends Channel {
   private fromServer(message: Envelope): Promise<void> | undefined {
     if (message.kind === 'response') {
       if (!this.facts && Number(message.rawId) === this.handshakeId) return this.shake(message);
-      return this.calls.answer(message);
+      return this.subscribed(message) ? undefined : this.calls.answer(message);
     }
     if (message.kind === 'request') {
       if (message.method !== 'ping') return this.calls.push(message);
@@ -165,6 +175,14 @@ export class HandshakeServerAsModern extends Channel {
       default:
         return this.listens.tell(message);
     }
+  }
+
+  /** False: the answer is about something else. */
+  private subscribed({ rawId, error }: Response): boolean {
+    const agreed = this.subscribing.get(rawId);
+    this.subscribing.delete(rawId);
+    agreed?.(error === undefined);
+    return agreed !== undefined;
   }
 
   private shake(answer: Response): undefined {
@@ -207,6 +225,8 @@ export class HandshakeServerAsModern extends Channel {
     clearTimeout(this.deadline);
     this.waiting = [];
     this.calls.clear();
+    this.listens.clear();
+    this.subscribing.clear();
     this.settleShaken();
     this.handlers?.closed(why);
   }

@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { ChannelScript } from '../../../test/support/scripted-channel.js';
 import { modernClient } from '../../../test/support/translated-handshake.js';
 import { SUBSCRIPTION_ID } from './meta-keys.js';
 
@@ -17,8 +18,12 @@ function updated(uri: unknown): object {
   return { jsonrpc: '2.0', method: 'notifications/resources/updated', params: { uri } };
 }
 
-function listening(notifications: unknown = EVERYTHING, capabilities?: object) {
-  const both = modernClient(undefined, capabilities && { result: { capabilities } });
+const AGREES: ChannelScript = ({ id, method }, channel) => {
+  if (method === 'resources/subscribe') channel.say({ jsonrpc: '2.0', id, result: {} });
+};
+
+function listening(notifications: unknown = EVERYTHING, capabilities?: object, script = AGREES) {
+  const both = modernClient(script, capabilities && { result: { capabilities } });
   const id = both.client.request('subscriptions/listen', { notifications });
   const subscribed = (): unknown[] =>
     both.server.told
@@ -28,6 +33,10 @@ function listening(notifications: unknown = EVERYTHING, capabilities?: object) {
 }
 
 describe('subscriptions/listen', () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
   it('is acknowledged first, with what the server can tell', () => {
     const { client, id } = listening();
     expect(client.messages).toEqual([
@@ -210,5 +219,66 @@ describe('subscriptions/listen', () => {
     const { client } = listening({});
     for (let i = 0; i < 100; i++) client.request('subscriptions/listen', { notifications: {} });
     expect(client.messages.at(-1)?.error?.message).toContain('More than 100 subscriptions');
+  });
+
+  it('is acknowledged when the server has agreed, and not told anything before', () => {
+    const { client, server, id } = listening(EVERYTHING, undefined, () => undefined);
+    server.say(changedNote('tools'), updated('a://1'));
+    expect(client.messages).toEqual([]);
+    const [one, two] = server.toldOf('resources/subscribe');
+    server.say({ jsonrpc: '2.0', id: one?.id, result: {} });
+    expect(client.messages).toEqual([]);
+    server.say({ jsonrpc: '2.0', id: two?.id, result: {} }, updated('a://2'));
+    expect(client.messages).toMatchObject([
+      { method: 'notifications/subscriptions/acknowledged', params: { _meta: { [SUBSCRIPTION_ID]: id } } },
+      { method: 'notifications/resources/updated' },
+    ]);
+  });
+
+  it('is told which resources the server refused, and the next one asks again', () => {
+    const { client, server } = listening(undefined, undefined, ({ id, method, params }, channel) => {
+      if (method !== 'resources/subscribe') return;
+      const isKnown = params?.['uri'] !== 'a://1';
+      channel.say({
+        jsonrpc: '2.0',
+        id,
+        ...(isKnown ? { result: {} } : { error: { code: -1, message: 'no' } }),
+      });
+    });
+    const honoured = { ...EVERYTHING, resourceSubscriptions: ['a://2'] };
+    expect(client.messages).toMatchObject([{ params: { notifications: honoured } }]);
+    server.say(updated('a://1'));
+    client.request('subscriptions/listen', { notifications: EVERYTHING });
+    expect(client.messages).toHaveLength(2);
+    expect(server.toldOf('resources/subscribe').map(({ params }) => params?.['uri'])).toEqual([
+      'a://1',
+      'a://2',
+      'a://1',
+    ]);
+  });
+
+  it('does not wait for a server that never answers', () => {
+    vi.useFakeTimers();
+    const { client, server } = listening(EVERYTHING, undefined, () => undefined);
+    vi.advanceTimersByTime(1999);
+    expect(client.messages).toEqual([]);
+    vi.advanceTimersByTime(1);
+    server.say(updated('a://1'));
+    expect(client.messages.map(({ method }) => method)).toEqual([
+      'notifications/subscriptions/acknowledged',
+      'notifications/resources/updated',
+    ]);
+  });
+
+  it('that is cancelled before the server agrees is not acknowledged', () => {
+    vi.useFakeTimers();
+    const { client, server, id } = listening(EVERYTHING, undefined, () => undefined);
+    client.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id } });
+    for (const { id: asked } of server.toldOf('resources/subscribe')) {
+      server.say({ jsonrpc: '2.0', id: asked, result: {} });
+    }
+    vi.advanceTimersByTime(5000);
+    expect(client.messages).toEqual([]);
+    expect(vi.getTimerCount()).toBe(0);
   });
 });

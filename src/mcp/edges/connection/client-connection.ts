@@ -1,3 +1,5 @@
+import type { EdgeName } from '../calls/call.js';
+
 /** Why a conversation is over, for each transport to say in its own way. */
 export interface ConnectionEnd {
   /**
@@ -11,6 +13,7 @@ export interface ConnectionEnd {
 
 /** The connection that a client's session lives and dies with. */
 export interface ClientConnection {
+  readonly edge: EdgeName;
   /** True while what is sent may reach the client. */
   readonly open: boolean;
   /** Send one message. A promise asks the sender to wait until the client has read enough; it never rejects. */

@@ -1,3 +1,4 @@
+import { AppError } from '../../../errors/app-error.js';
 import type { Channel, ChannelClosed } from '../../channels/channel.js';
 import { type Envelope, type ParsedBody, rawSlot, type Request } from '../../jsonrpc/envelope.js';
 import { InvalidMessageError } from '../../jsonrpc/invalid-message.error.js';
@@ -7,7 +8,10 @@ import { hasModernClaim } from '../../modern/modern-request.js';
 import type { WarmServers } from '../../modern/warm-servers.js';
 import type { Outlet } from '../../sessions/outlet.js';
 import { Session } from '../../sessions/session.js';
-import type { Closable } from '../../sessions/session-directory.js';
+import type { LiveSession } from '../../sessions/session-directory.js';
+import type { Call } from '../calls/call.js';
+import type { TraceContext } from '../calls/trace-context.js';
+import { EdgeError, rpcErrorText } from '../http/http-reply.js';
 import type { Upstream } from '../upstream.js';
 import type { ClientConnection, ConnectionEnd } from './client-connection.js';
 import { ModernRequests } from './modern-requests.js';
@@ -15,16 +19,24 @@ import { ModernRequests } from './modern-requests.js';
 /** For the client to send `initialize`; enough for a person who types it. */
 const INITIALIZE_MS = 60_000;
 
-/** What the session directory wants to know; each is called at most once. */
-interface Endings {
-  /** The session is over, which may be at once. */
-  closed(): void;
-  /** It goes on without the server process that it was opened with. */
-  vacated(): void;
+/** A session's entry in the session directory. */
+interface Place {
+  readonly id: string;
+  /** A message came. */
+  touch(): void;
+  /** It goes on without a server process of its own. */
+  vacate(): void;
+  /** It needs one again. Throws `session_limit`. */
+  occupy(): void;
+  /** It is over, which may be at once. */
+  remove(): void;
 }
 
-/** A session that is one connection of its client: everything the server says goes there, and they end together. */
-export class ConnectionSession implements Closable {
+/**
+ * A session that is one connection of its client: everything the server says goes there, and they end together. Server
+ * processes come and go beneath it.
+ */
+export class ConnectionSession implements LiveSession {
   private readonly session: Session;
   /** For what belongs to no request. */
   private readonly ambient: Outlet;
@@ -38,11 +50,11 @@ export class ConnectionSession implements Closable {
   private told = false;
 
   constructor(
-    private readonly channel: Channel,
+    channel: Channel,
     private readonly connection: ClientConnection,
     private readonly upstream: Upstream,
     servers: WarmServers,
-    private readonly endings: Endings,
+    private readonly place: Place,
   ) {
     this.modern = new ModernRequests(servers, connection, upstream);
     this.ambient = {
@@ -55,11 +67,24 @@ export class ConnectionSession implements Closable {
       const message = `The client did not send initialize within ${INITIALIZE_MS / 1000} s`;
       this.end({ cause: 'policy', message });
     });
-    this.session = new Session(channel, this.ambient, (why) => this.finish(why));
+    this.session = new Session(channel, {
+      ambient: this.ambient,
+      reopen: (signal) => this.reopen(signal),
+      handshakeMs: () => upstream.handshakeMs,
+      untilJoined: () => upstream.untilJoined(),
+      changed: () => undefined,
+      lost: () => place.vacate(),
+      closed: (why) => this.finish(why),
+      outlivesSilence: true,
+    });
   }
 
   get inFlight(): number {
     return this.session.inFlight + this.modern.inFlight;
+  }
+
+  get inFlightElsewhere(): number {
+    return this.modern.inFlight;
   }
 
   get connected(): boolean {
@@ -72,16 +97,17 @@ export class ConnectionSession implements Closable {
   }
 
   /**
-   * Relay what the client sent. A promise asks it to wait until the server has read enough. Throws
+   * Relay what the client sent; `trace`: what it belongs to, where its transport says. A promise asks it to wait until the server has read enough. Throws
    * `InvalidMessageError`, at once, for what cannot be relayed and is no request that could be answered with an error.
    */
-  receive({ batch, messages }: ParsedBody): Promise<void> | undefined {
+  receive({ batch, messages }: ParsedBody, trace?: TraceContext): Promise<void> | undefined {
+    this.place.touch();
     // Batches exist in one revision only.
     if (batch && this.session.protocolVersion !== '2025-03-26') {
       throw new InvalidMessageError('this revision has no batches');
     }
     const [first] = messages;
-    return first && messages.length === 1 ? this.relay(first) : this.relayAll(messages);
+    return first && messages.length === 1 ? this.relay(first, trace) : this.relayAll(messages, trace);
   }
 
   /** The client is gone. */
@@ -89,45 +115,93 @@ export class ConnectionSession implements Closable {
     this.end({ cause: 'completed', message: 'The client has left' });
   }
 
-  /** End the server process, because the deployment or the service stops. Like `Session.close`. */
+  /** As of `Session`; those of the modern era are given up by their server. */
+  expireCalls(since: number): void {
+    this.session.expireCalls(since);
+  }
+
+  /** End the server process; the connection stays. As of `Session`. */
+  sleep(why: string): Promise<void> {
+    return this.session.sleep(why);
+  }
+
+  /** As of `Session`; of the modern era the servers do. */
+  async rejoin(): Promise<void> {
+    if (this.era === 'handshake') await this.session.rejoin();
+  }
+
+  /** End it, because the deployment is deleted or the service stops. Like `Session.close`. */
   close(): Promise<void> {
-    this.end({ cause: 'going_away', message: 'The deployment has stopped, or the service does' });
+    this.end({ cause: 'going_away', message: 'The deployment is gone, or the service stops' });
     return this.session.close();
   }
 
-  private async relayAll(messages: Envelope[]): Promise<void> {
-    for (const message of messages) await this.relay(message);
+  private async relayAll(messages: Envelope[], trace: TraceContext | undefined): Promise<void> {
+    for (const message of messages) await this.relay(message, trace);
   }
 
-  private relay(message: Envelope): Promise<void> | undefined {
-    if (message.kind === 'request') return this.request(message);
+  private relay(message: Envelope, trace: TraceContext | undefined): Promise<void> | undefined {
+    if (message.kind === 'request') return this.request(message, trace);
     if (this.era === 'modern') return this.modernNotice(message);
     if (this.era === undefined) throw new InvalidMessageError('initialize must come first');
     return this.session.fromClient(message, this.ambient);
   }
 
-  private request(message: Request): Promise<void> | undefined {
+  private request(asked: Request, trace: TraceContext | undefined): Promise<void> | undefined {
+    const { calls, owner } = this.upstream;
+    const { call, request: message } = calls.begin(this.connection.edge, owner.deploymentId, asked, trace);
     const isInitialize = message.method === 'initialize';
     if (this.era === 'modern' || (this.era === undefined && hasModernClaim(message))) {
-      return this.modernRequest(message);
+      return this.modernRequest(message, call);
     }
     const refusal = this.refusalOf(message, isInitialize);
     if (refusal !== undefined) {
+      call.refused(new EdgeError(400, refusal));
       const error = { code: RPC.invalidRequest, message: `Invalid Request: ${refusal}` };
       return this.connection.send(errorText(message.rawId, error));
     }
     if (isInitialize) this.awaitHandshake();
     const release = this.upstream.lease();
-    const outlet = this.outletFor(() => {
+    const outlet = this.outletFor(call, () => {
       release();
+      this.place.touch();
       if (isInitialize) this.handshakeAnswered();
     });
-    return this.session.fromClient(message, outlet);
+    // The end of the connection is that of the session, which ends the waiting.
+    const waking = this.session.ready(undefined, message);
+    return waking
+      ? this.requestAfter(waking, message, outlet, call)
+      : this.session.fromClient(message, outlet);
   }
 
-  private modernRequest(message: Request): Promise<void> {
+  private async requestAfter(
+    waking: Promise<void>,
+    message: Request,
+    outlet: Outlet,
+    call: Call,
+  ): Promise<void> {
+    try {
+      await waking;
+      this.upstream.onOpened();
+    } catch (error) {
+      call.refused(error);
+      const known = error instanceof AppError || error instanceof EdgeError;
+      const told = known ? error : new AppError('internal_error', { cause: error });
+      await outlet.deliver(rpcErrorText(told, message.rawId), true);
+      return;
+    }
+    await this.session.fromClient(message, outlet);
+  }
+
+  private async reopen(signal: AbortSignal): Promise<Channel> {
+    // Given back by `lost`, whatever becomes of it.
+    this.place.occupy();
+    return this.upstream.openChannel(signal, this.place.id);
+  }
+
+  private modernRequest(message: Request, call: Call): Promise<void> {
     if (this.era === undefined) this.leaveHandshake();
-    return this.modern.request(message);
+    return this.modern.request(message, call);
   }
 
   /** Requests of the modern era go to a server that is kept for the principal; the one of this connection is not needed. */
@@ -136,7 +210,9 @@ export class ConnectionSession implements Closable {
     clearTimeout(this.deadline);
     // It has its own deadlines and never rejects.
     void this.session.close();
-    this.endings.vacated();
+    this.place.vacate();
+    // It may have been the spare one that the next session counts on.
+    this.upstream.onOpened();
   }
 
   /** Clients of this era cancel, and have nothing else to tell or answer. */
@@ -162,13 +238,13 @@ export class ConnectionSession implements Closable {
 
   private handshakeAnswered(): void {
     clearTimeout(this.deadline);
-    if (this.channel.whyClosed) return;
+    if (this.session.whyClosed) return;
     if (this.session.protocolVersion !== undefined) this.upstream.onOpened();
     else this.end({ cause: 'completed', message: 'The server refused initialize' });
   }
 
   /** For one request: takes its answer, and before it whatever belongs to it. */
-  private outletFor(onAnswered: () => void): Outlet {
+  private outletFor(call: Call, onAnswered: () => void): Outlet {
     const { connection } = this;
     let answered = false;
     return {
@@ -178,8 +254,9 @@ export class ConnectionSession implements Closable {
       deliver: (text, last) => {
         const wait = connection.send(text);
         if (!last) return wait;
+        call.answered(text);
         answered = true;
-        if (this.channel.whyClosed) this.told = true;
+        if (this.session.whyClosed) this.told = true;
         onAnswered();
         return wait;
       },
@@ -211,6 +288,6 @@ export class ConnectionSession implements Closable {
       void this.connection.send(errorText('null', { code: RPC.serverError, message: end.message }));
     }
     this.connection.end(end);
-    this.endings.closed();
+    this.place.remove();
   }
 }

@@ -45,7 +45,7 @@ describe.each(Object.entries(kinds))('%s', (_, connect) => {
     expect(server.processes.every((process) => process.ends === 1)).toBe(true);
     await expect.poll(timers).toBeLessThanOrEqual(before);
     expect((server.memory as unknown as { bytes: number }).bytes).toBe(0);
-    expect(server.counts).toEqual({ leases: 0, opened: MANY, handled: 0 });
+    expect(server.counts).toEqual({ leases: 0, opened: MANY, handled: 0, calls: 0 });
     expect([server.faults, warnings]).toEqual([[], []]);
     process.off('warning', onWarning);
   }, 60_000);

@@ -1,14 +1,18 @@
 import { AppError } from '../../../errors/app-error.js';
 import type { Request } from '../../jsonrpc/envelope.js';
 import { checkModernRequest } from '../../modern/modern-checks.js';
+import { LISTEN } from '../../modern/modern-request.js';
 import type { WarmServers } from '../../modern/warm-servers.js';
 import type { Outlet } from '../../sessions/outlet.js';
+import type { Call } from '../calls/call.js';
+import { watchedOutlet } from '../calls/watched-outlet.js';
 import { EdgeError, rpcErrorText } from '../http/http-reply.js';
 import type { Upstream } from '../upstream.js';
 import type { ClientConnection } from './client-connection.js';
 
-interface InFlight {
+interface OpenRequest {
   rawId: string;
+  isListen: boolean;
   gone: AbortController;
 }
 
@@ -17,7 +21,7 @@ interface InFlight {
  * transport has not; a client that leaves cancels them all.
  */
 export class ModernRequests {
-  private readonly all = new Set<InFlight>();
+  private readonly all = new Set<OpenRequest>();
 
   constructor(
     private readonly servers: WarmServers,
@@ -26,15 +30,16 @@ export class ModernRequests {
   ) {}
 
   get inFlight(): number {
-    return this.all.size;
+    return [...this.all].filter(({ isListen }) => !isListen).length;
   }
 
   /** Relay one; settles when the server has taken it, or the client was told why not. Throws what is a fault. */
-  async request(message: Request): Promise<void> {
-    const request: InFlight = { rawId: message.rawId, gone: new AbortController() };
-    // An open subscription is no work in flight.
-    const release = message.method === 'subscriptions/listen' ? undefined : this.upstream.lease();
+  async request(message: Request, call: Call): Promise<void> {
+    const isListen = message.method === LISTEN;
+    const request: OpenRequest = { rawId: message.rawId, isListen, gone: new AbortController() };
+    const release = isListen ? undefined : this.upstream.lease();
     const done = (): void => {
+      call.cancelled();
       this.all.delete(request);
       release?.();
     };
@@ -43,12 +48,13 @@ export class ModernRequests {
     signal.addEventListener('abort', done, { once: true });
     try {
       const modern = checkModernRequest(message, undefined);
-      const outlet = this.outletFor(request, done);
+      const outlet = watchedOutlet(this.outletFor(request, done), call);
       const relayed = await this.servers.request(modern, outlet, this.upstream, undefined, signal);
       if (signal.aborted) relayed.cancel();
       else signal.addEventListener('abort', () => relayed.cancel(), { once: true });
       await relayed.sent;
     } catch (error) {
+      if (!signal.aborted) call.refused(error);
       done();
       // Whom nobody waits for any more need not be told.
       if (signal.aborted) return;
@@ -66,7 +72,7 @@ export class ModernRequests {
     for (const request of this.all) request.gone.abort();
   }
 
-  private outletFor(request: InFlight, done: () => void): Outlet {
+  private outletFor(request: OpenRequest, done: () => void): Outlet {
     const { connection, all } = this;
     return {
       get open() {

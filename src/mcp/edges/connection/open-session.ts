@@ -7,19 +7,20 @@ import type { Upstream } from '../upstream.js';
 import { ConnectionSession } from './connection-session.js';
 
 /**
- * Take a place among the deployment's sessions and open a channel for it. Whoever gets the channel holds the place and
- * turns both into a session at once, or closes the one and releases the other. Throws `session_limit`, whatever kept the
+ * Take a place among the deployment's sessions and open a channel for the one that gets this id. Whoever gets the channel
+ * holds the place and turns both into a session at once, or closes the one and releases the other. Throws `session_limit`, whatever kept the
  * server from starting, or anything at all when `gone` is aborted.
  */
 export async function openChannel(
   sessions: SessionDirectory,
+  id: string,
   upstream: Upstream,
   gone: AbortSignal,
 ): Promise<Channel> {
   const { deploymentId } = upstream.owner;
   sessions.reserve(deploymentId, upstream.maxSessions);
   try {
-    const channel = await upstream.openChannel(gone);
+    const channel = await upstream.openChannel(gone, id);
     const why = channel.whyClosed;
     if (!why && !gone.aborted) return channel;
     await channel.close();
@@ -41,8 +42,11 @@ export function startSession(
   servers: WarmServers,
 ): ConnectionSession {
   const session = new ConnectionSession(channel, connection, upstream, servers, {
-    closed: () => sessions.remove(id),
-    vacated: () => sessions.vacate(id),
+    id,
+    touch: () => sessions.touch(id),
+    vacate: () => sessions.vacate(id),
+    occupy: () => sessions.occupy(id, upstream.maxSessions),
+    remove: () => sessions.remove(id),
   });
   sessions.add(id, upstream.owner, session);
   // What the server said before may have ended it already.

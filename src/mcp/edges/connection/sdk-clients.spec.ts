@@ -69,7 +69,7 @@ describe.each(Object.entries(transports))("the SDK's %s, unmodified", (_, transp
     leaving.abort();
     await expect(never).rejects.toThrow();
     expect(await server.process.told(told + 1)).toMatchObject({ method: 'notifications/cancelled' });
-    expect(server.counts).toMatchObject({ leases: 0, opened: 1 });
+    expect(server.counts).toMatchObject({ leases: 0, opened: 1, calls: 0 });
     await client.close();
     await expect.poll(() => server.process.ends).toBe(1);
     expect(server.sessions.count('dp_a')).toBe(0);

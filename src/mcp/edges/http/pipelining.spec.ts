@@ -23,6 +23,7 @@ describe('requests that are pipelined', () => {
     socket.write(listen(session) + post(session, call(1)) + post({}, initialize()));
     await expect.poll(() => edge.counts.handled).toBe(2);
     expect(edge.counts.leases).toBe(0);
+    expect(edge.counts.calls).toBe(0);
     socket.destroy();
     await expect.poll(() => edge.counts.handled).toBe(0);
     expect(edge.process.lines).toHaveLength(1);

@@ -5,6 +5,7 @@ import { SseConnection } from '../http/sse-connection.js';
 
 /** A client that listens to an event stream and posts its own messages to the address it was told. */
 export class SseClient implements ClientConnection {
+  readonly edge = 'sse';
   private readonly stream: SseConnection;
 
   /** @param endpoint where the client posts, relative to the address of the stream */

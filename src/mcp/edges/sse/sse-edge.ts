@@ -6,6 +6,7 @@ import type { WarmServers } from '../../modern/warm-servers.js';
 import { SessionDirectory, type SessionOwner } from '../../sessions/session-directory.js';
 import { ConnectionSession } from '../connection/connection-session.js';
 import { openChannel, startSession } from '../connection/open-session.js';
+import { traceOfHeaders } from '../calls/trace-context.js';
 import { readMessages } from '../http/body.js';
 import { EdgeError, sendEmpty, sendError } from '../http/http-reply.js';
 import { MessageMemory } from '../http/message-memory.js';
@@ -23,7 +24,7 @@ export class SseEdge {
   constructor(
     private readonly sessions: SessionDirectory,
     private readonly servers: WarmServers,
-    private readonly onFault: (error: unknown) => void,
+    private readonly onFault: (error: unknown, req?: IncomingMessage) => void,
     private readonly memory = new MessageMemory(),
   ) {}
 
@@ -54,7 +55,7 @@ export class SseEdge {
     } catch (error) {
       const known = error instanceof EdgeError || error instanceof AppError;
       // What fails because the client left is no fault.
-      if (!known && !res.closed) this.onFault(error);
+      if (!known && !res.closed) this.onFault(error, req);
       sendError(res, known ? error : new AppError('internal_error'));
     }
   }
@@ -63,10 +64,10 @@ export class SseEdge {
     const gone = new AbortController();
     const onGone = (): void => gone.abort();
     res.once('close', onGone);
-    const channel = await openChannel(this.sessions, upstream, gone.signal).finally(() =>
+    const id = SessionDirectory.newId();
+    const channel = await openChannel(this.sessions, id, upstream, gone.signal).finally(() =>
       res.off('close', onGone),
     );
-    const id = SessionDirectory.newId();
     // Relative, because a proxy in front of us may have another scheme, host and path.
     const client = new SseClient(res, `messages?sessionId=${id}`);
     const session = startSession(this.sessions, id, channel, client, upstream, this.servers);
@@ -80,7 +81,7 @@ export class SseEdge {
       const body = await readMessages(req, upstream.maxMessageBytes, memory);
       // It may have ended while the body came.
       if (session.closed) throw notFound();
-      await session.receive(body);
+      await session.receive(body, traceOfHeaders(req.headers));
     } catch (error) {
       if (!(error instanceof InvalidMessageError)) throw error;
       throw new EdgeError(400, `Invalid Request: ${error.message}`, RPC.invalidRequest);

@@ -21,7 +21,7 @@ async function open(server: ConnectionServer, revision = '2024-11-05'): Promise<
 afterEach(async () => {
   for (const server of servers.splice(0)) {
     await server.close();
-    await expect.poll(() => server.counts).toMatchObject({ leases: 0, handled: 0 });
+    await expect.poll(() => server.counts).toMatchObject({ leases: 0, handled: 0, calls: 0 });
     expect(server.sessions.count('dp_a')).toBe(0);
     expect(server.processes.every((process) => process.ends === 1)).toBe(true);
     expect(server.faults).toEqual([]);
@@ -73,21 +73,6 @@ describe('an HTTP+SSE session', () => {
     await expect.poll(() => server.process.ends).toBe(1);
     expect(server.counts.leases).toBe(0);
     expect((await client.post(call(2))).status).toBe(404);
-  });
-
-  it('whose server exits tells why, in the answers of its calls or else by itself, and ends', async () => {
-    const server = await start();
-    const [busy, idle] = [await open(server), await open(server)];
-    await busy.post(call(7));
-    for (const process of server.processes) {
-      process.complain('out of luck\n');
-      process.exit(3);
-    }
-    await Promise.all([busy.stream.whole(), idle.stream.whole()]);
-    const message = 'The server exited with code 3. It said:\nout of luck';
-    expect(busy.messages.slice(1)).toMatchObject([{ id: 7, error: { message } }]);
-    expect(idle.messages.slice(1)).toMatchObject([{ id: null, error: { message } }]);
-    expect([busy.stream.broken, idle.stream.broken]).toEqual([false, false]);
   });
 
   it('ends when its deployment does', async () => {
@@ -192,20 +177,6 @@ describe('what the client posts', () => {
 });
 
 describe('a stream that cannot begin', () => {
-  it('over the limit is refused with 503, and no idle one gives way', async () => {
-    const server = await start(echo, { maxSessions: 1 });
-    const client = await open(server);
-    server.clock.now += 24 * 3_600_000;
-    await server.sessions.expire();
-    const refused = await (await send(server.port, 'GET', '/sse')).whole();
-    expect([refused.status, refused.headers['retry-after']]).toEqual([503, '10']);
-    expect(refused.json).toMatchObject({ error: { data: { code: 'session_limit' } } });
-    expect(client.stream.ended).toBe(false);
-    client.leave();
-    await expect.poll(() => server.sessions.count('dp_a')).toBe(0);
-    await open(server);
-  });
-
   it('says why the server could not be started', async () => {
     const server = await start(undefined, {
       openChannel: () =>

@@ -49,6 +49,7 @@ beforeEach(async () => {
 afterEach(async () => {
   expect(edge.faults).toEqual([]);
   expect(edge.counts.leases).toBe(0);
+  expect(edge.counts.calls).toBe(0);
   await edge.close();
   expect(vi.getTimerCount()).toBe(0);
   vi.useRealTimers();
@@ -237,6 +238,7 @@ describe('a subscription', () => {
     const asked = ask(listen);
     const { id } = await heard(0);
     expect(edge.counts.leases).toBe(0);
+    expect(edge.counts.calls).toBe(1);
     edge.process.say(tagged('notifications/subscriptions/acknowledged', id));
     (await asked).leave();
     expect(await heard(1)).toMatchObject({ method: 'notifications/cancelled', params: { requestId: id } });

@@ -11,6 +11,7 @@ beforeAll(async () => {
 afterAll(async () => {
   expect(edge.faults).toEqual([]);
   expect(edge.counts.leases).toBe(0);
+  expect(edge.counts.calls).toBe(0);
   await edge.close();
 });
 

@@ -21,6 +21,7 @@ beforeEach(async () => {
 afterEach(async () => {
   expect(edge.faults).toEqual([]);
   expect(edge.counts.leases).toBe(0);
+  expect(edge.counts.calls).toBe(0);
   await edge.close();
   expect(vi.getTimerCount()).toBe(0);
   vi.useRealTimers();
@@ -57,9 +58,9 @@ describe('the answer to a POST', () => {
     expect([reply.status, reply.type]).toEqual([200, 'text/event-stream']);
     expect(reply.headers['x-accel-buffering']).toBe('no');
     expect(reply.messages).toEqual([log, { jsonrpc: '2.0', id: 7, result: {} }]);
-    expect(reply.events.every((event) => event.event === 'message' && /^1-\d+$/.test(event.id ?? ''))).toBe(
-      true,
-    );
+    expect(
+      reply.events.every((event) => event.event === 'message' && /^1-\d+-Nw$/.test(event.id ?? '')),
+    ).toBe(true);
   });
 
   it('becomes a stream after 5 s of silence and not before', async () => {
@@ -111,7 +112,7 @@ describe('the answer to a POST', () => {
     const session = await edge.open(revision);
     const reply = await (await edge.ask(call(1, { first: [log] }), session)).whole();
     expect(reply.events[0]?.data === '').toBe(primed);
-    expect(reply.text.startsWith('id: 1-1\ndata: \n\n')).toBe(primed);
+    expect(reply.text.startsWith('id: 1-1-MQ\ndata: \n\n')).toBe(primed);
   });
 
   it('to a batch is one array when the answers are the first to come', async () => {
@@ -177,11 +178,24 @@ describe('the answer to a POST', () => {
     const streamed = await edge.ask(call(2, { first: [log], hold: true }), session);
     edge.process.complain('boom');
     edge.process.exit(1);
-    for (const reply of [await (await plain).whole(), await streamed.whole()]) {
-      expect(reply.text).toContain('The server exited with code 1. It said:\\nboom');
-    }
-    expect((await edge.ask(call(3), session)).status).toBe(404);
+    const [first, second] = [await (await plain).whole(), await streamed.whole()];
+    const error = {
+      message: 'The server exited with code 1. It said:\nboom',
+      data: { code: 'server_exited' },
+    };
+    expect(first.json).toMatchObject({ id: 1, error });
+    expect(second.messages).toMatchObject([log, { id: 2, error }]);
     expect(edge.sessions.count('dp_a')).toBe(0);
+    const next = await (await edge.ask(call(3, { result: { n: 3 } }), session)).whole();
+    expect(next.json).toEqual({ jsonrpc: '2.0', id: 3, result: { n: 3 } });
+    expect(edge.processes).toHaveLength(2);
+    expect(edge.process.read.map(({ method }) => method)).toEqual([
+      'initialize',
+      'notifications/initialized',
+      'tools/call',
+    ]);
+    expect(edge.process.read[0]?.params).toEqual(edge.processes[0]?.read[0]?.params);
+    expect(edge.sessions.count('dp_a')).toBe(1);
   });
 
   it('of 8 MB comes whole, with characters of four bytes', async () => {

@@ -1,4 +1,4 @@
-import type { ReplayLog } from './replay-log.js';
+import { eventIdText, type ReplayLog } from './replay-log.js';
 import type { SseConnection } from '../http/sse-connection.js';
 
 /**
@@ -12,9 +12,11 @@ export class EventStream {
   private finished = false;
   private connection: SseConnection | undefined;
 
+  /** @param requestId of the one request that it answers, as JSON text */
   constructor(
     readonly id: number,
     private readonly log: ReplayLog,
+    private readonly requestId?: string,
   ) {}
 
   get attached(): boolean {
@@ -52,6 +54,8 @@ export class EventStream {
   private write(seq: number, data: string): Promise<void> | undefined {
     if (!this.connection || this.connection.closed) return undefined;
     this.writtenSeq = seq;
-    return this.connection.event(`${this.id}-${seq}`, data);
+    const { id: stream, requestId } = this;
+    const id = eventIdText({ stream, seq, ...(requestId !== undefined && { requestId }) });
+    return this.connection.event(id, data);
   }
 }

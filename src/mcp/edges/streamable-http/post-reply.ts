@@ -14,8 +14,8 @@ const SILENCE_MS = 5000;
 interface Post {
   accepted: Accepted;
   batch: boolean;
-  /** How many answers are to come. */
-  requests: number;
+  /** Ids of the requests, as JSON text: so many answers are to come. */
+  requestIds: string[];
   opensSession: boolean;
 }
 
@@ -36,7 +36,7 @@ export class PostReply implements Outlet {
     private readonly post: Post,
     private readonly onDone: () => void,
   ) {
-    this.missing = post.requests;
+    this.missing = post.requestIds.length;
     if (!post.accepted.json) this.startStream();
     else if (post.accepted.sse) this.silence = setTimeout(() => this.startStream(), SILENCE_MS);
   }
@@ -79,7 +79,8 @@ export class PostReply implements Outlet {
     // A client that left before the first byte has no id to resume from.
     if (this.stream || this.res.closed) return;
     const connection = new SseConnection(this.res, this.headers());
-    this.stream = this.session.openStream(connection);
+    const { requestIds } = this.post;
+    this.stream = this.session.openStream(connection, requestIds.length === 1 ? requestIds[0] : undefined);
     for (const answer of this.answers) void this.stream.append(answer, true);
   }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseEventId, ReplayLog } from './replay-log.js';
+import { eventIdText, parseEventId, ReplayLog } from './replay-log.js';
 
 describe('ReplayLog', () => {
   it('gives the events of one stream behind an event, in order', () => {
@@ -32,6 +32,13 @@ describe('ReplayLog', () => {
     expect(log.after({ stream: 2, seq: 0 })).toHaveLength(2);
   });
 });
+
+it.each(['"short"', '7', `"${'x'.repeat(60)}"`, `"${'x'.repeat(100)}"`, `"${'漢'.repeat(40)}"`])(
+  'an event id is understood when it comes back, whatever the id of the request: %s',
+  (requestId) => {
+    expect(parseEventId(eventIdText({ stream: 1, seq: 2, requestId }))).toMatchObject({ stream: 1, seq: 2 });
+  },
+);
 
 it.each([
   ['0-1', { stream: 0, seq: 1 }],

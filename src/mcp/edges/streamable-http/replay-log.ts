@@ -4,15 +4,43 @@ export interface StoredEvent {
   data: string;
 }
 
-/** What an event id `<stream>-<seq>` says. */
+/** What an event id says: `<stream>-<seq>`, and the id of the request that the stream answers, where it is short. */
 export interface EventId {
   stream: number;
   seq: number;
+  /** As JSON text. */
+  requestId?: string;
 }
 
+const EVENT_ID = /^(\d{1,15})-(\d{1,9})(?:-([\w-]{1,100}))?$/;
+/** Encoded it has a third more, which is to fit above. */
+const MAX_REQUEST_ID_BYTES = 64;
+
 export function parseEventId(text: string): EventId | undefined {
-  const match = /^(\d{1,9})-(\d{1,9})$/.exec(text);
-  return match ? { stream: Number(match[1]), seq: Number(match[2]) } : undefined;
+  const [, stream, seq, request] = EVENT_ID.exec(text) ?? [];
+  if (stream === undefined || seq === undefined) return undefined;
+  const id = { stream: Number(stream), seq: Number(seq) };
+  if (request === undefined) return id;
+  const requestId = Buffer.from(request, 'base64url').toString();
+  return isIdText(requestId) ? { ...id, requestId } : undefined;
+}
+
+/** The request's id goes along, so that whoever comes back for the answer of an earlier control plane can be told. */
+export function eventIdText({ stream, seq, requestId }: EventId): string {
+  const request = Buffer.from(requestId ?? '');
+  const isKnown = request.length > 0 && request.length <= MAX_REQUEST_ID_BYTES;
+  return `${stream}-${seq}${isKnown ? `-${request.toString('base64url')}` : ''}`;
+}
+
+/** It comes back from the client, and goes into JSON on one line. */
+function isIdText(text: string): boolean {
+  if (text !== text.trim()) return false;
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'string' || typeof value === 'number';
+  } catch {
+    return false;
+  }
 }
 
 /** The newest events of a session's streams, for clients that lost a connection. */

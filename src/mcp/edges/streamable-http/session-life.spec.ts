@@ -25,6 +25,7 @@ afterEach(async () => {
   for (const edge of edges.splice(0)) {
     await edge.close();
     expect(edge.counts.leases).toBe(0);
+    expect(edge.counts.calls).toBe(0);
     expect(edge.sessions.count('dp_a')).toBe(0);
   }
 });
@@ -68,16 +69,30 @@ describe('a session', () => {
     expect(edge.processes).toHaveLength(3);
   });
 
-  it('that nobody used for 10 minutes gives way to a new one, and its process ends', async () => {
+  it('that nobody used for 10 minutes lends its place: its process ends, it does not', async () => {
     const edge = await start(echo, { maxSessions: 1 });
     const old = await edge.open();
     const stream = await edge.listen(old);
     edge.clock.now += 10 * 60_000;
     const session = await edge.open();
-    await stream.whole();
     expect(edge.processes.map((process) => process.ends)).toEqual([1, 0]);
-    expect((await edge.ask(call(1), old)).status).toBe(404);
+    expect(edge.sessions.count('dp_a')).toBe(1);
+    const refused = await (await edge.ask(call(1), old)).whole();
+    expect([refused.status, refused.headers['retry-after']]).toEqual([503, '10']);
+    expect(refused.json).toMatchObject({ id: 1, error: { data: { code: 'session_limit' } } });
     expect((await edge.ask(call(1), session)).status).toBe(200);
+    await edge.remove(session);
+    const answer = await (await edge.ask(call('again', { n: 1 }), old)).whole();
+    expect(answer.json).toEqual({ jsonrpc: '2.0', id: 'again', result: { n: 1 } });
+    expect(edge.process.read.map(({ method }) => method)).toEqual([
+      'initialize',
+      'notifications/initialized',
+      'tools/call',
+    ]);
+    expect(edge.process.read[0]?.params).toEqual(edge.processes[0]?.read[0]?.params);
+    edge.process.say(note('notifications/tools/list_changed'));
+    await stream.until(() => stream.messages.length === 1);
+    expect(stream.ended).toBe(false);
   });
 
   it('does not come of an initialize that the server refused', async () => {
@@ -215,6 +230,7 @@ describe('a lease', () => {
     expect(edge.counts.leases).toBe(1);
     edge.process.say({ jsonrpc: '2.0', id: 2, result: {} });
     expect(edge.counts.leases).toBe(0);
+    expect(edge.counts.calls).toBe(0);
     expect((await edge.ask(note('notifications/x'), session)).status).toBe(202);
   });
 });

@@ -71,10 +71,27 @@ describe('the GET stream', () => {
   it('ends with the session', async () => {
     const session = await edge.open();
     const stream = await edge.listen(session);
-    edge.process.exit(0);
+    await edge.remove(session);
     await stream.whole();
     expect(stream.broken).toBe(false);
     expect((await edge.listen(session)).status).toBe(404);
+  });
+
+  it('stays open when the server exits, and carries what the next process says', async () => {
+    const session = await edge.open();
+    const stream = await edge.listen(session);
+    edge.process.say(log(1));
+    edge.process.exit(0);
+    const asked = edge.ask(call(1), session);
+    await expect.poll(() => edge.processes.length).toBe(2);
+    const { id } = await edge.process.told(2);
+    edge.process.say({ jsonrpc: '2.0', id, result: {} });
+    expect((await (await asked).whole()).json).toEqual({ jsonrpc: '2.0', id: 1, result: {} });
+    edge.process.say(log(2));
+    await stream.until(() => stream.messages.length === 2);
+    expect(stream.messages).toEqual([log(1), log(2)]);
+    expect(stream.events.map(({ id }) => id)).toEqual(['0-1', '0-2']);
+    expect(stream.ended).toBe(false);
   });
 
   it('resumes from any event it still has, and goes on', async () => {
@@ -117,6 +134,7 @@ describe('the stream of a POST', () => {
     expect(ambient.messages).toEqual([note('notifications/tools/list_changed')]);
     expect(ambient.ended).toBe(false);
     expect(edge.counts.leases).toBe(0);
+    expect(edge.counts.calls).toBe(0);
   });
 
   it('resumes while its call is still at work, and takes the rest', async () => {

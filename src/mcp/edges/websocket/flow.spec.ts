@@ -68,20 +68,30 @@ describe('a client that does not read', () => {
     expect(server.process.paused).toBe(false);
   });
 
-  it('gets what its server said before it exited, and the reason behind it', async () => {
+  it('gets what its server said before it exited, the reason behind it, and then what the next process says', async () => {
     client.ws.pause();
     client.send(call(1));
-    await server.process.told(1);
+    client.send(call('open'));
+    await server.process.told(2);
     server.process.say({ jsonrpc: '2.0', id: 2, result: { LARGE } });
     await stalled();
     server.process.exit(0);
     client.ws.resume();
-    expect((await client.end())?.code).toBe(1011);
+    await client.until(() => client.messages.length === 3);
     expect(client.messages.map(({ id, error }) => [id, error === undefined])).toEqual([
       [0, true],
       [1, true],
-      [null, false],
+      ['open', false],
     ]);
+    expect(client.messages[2]).toMatchObject({ error: { data: { code: 'server_exited' } } });
+    client.send(call(2));
+    await expect.poll(() => server.processes.length).toBe(2);
+    const { id } = await server.process.told(2);
+    expect(server.process.read[0]?.params).toEqual(server.processes[0]?.read[0]?.params);
+    server.process.say({ jsonrpc: '2.0', id, result: {} });
+    await client.until(() => client.messages.length === 4);
+    expect(client.messages[3]).toEqual({ jsonrpc: '2.0', id: 2, result: {} });
+    expect(client.closed).toBeUndefined();
   });
 
   it('of a session that is over may take its time for the last answer', async () => {

@@ -28,7 +28,7 @@ beforeEach(async () => {
 afterEach(async () => {
   client.ws.close();
   await client.end();
-  await vi.waitFor(() => expect(server.counts).toMatchObject({ leases: 0, handled: 0 }));
+  await vi.waitFor(() => expect(server.counts).toMatchObject({ leases: 0, handled: 0, calls: 0 }));
   expect(server.faults).toEqual([]);
   await server.close();
 });
@@ -55,6 +55,20 @@ describe('a WebSocket client of the modern era', () => {
     expect(await client.ask(tool('next'), 2)).toHaveLength(2);
   });
 
+  it('has each of its calls counted once, and is in use meanwhile', async () => {
+    const deploymentId = 'dp_a';
+    for (const id of [1, 2]) client.send(tool(id, { hold: true }));
+    const { id: first } = await heard(0);
+    await heard(1);
+    const counts = (): number[] => server.sessions.list(deploymentId).map(({ inFlight }) => inFlight);
+    expect(counts()).toEqual([0, 2]);
+    expect(server.sessions.inFlight(deploymentId)).toBe(2);
+    expect(server.sessions.isBusy(deploymentId)).toBe(true);
+    server.processes[1]?.say({ jsonrpc: '2.0', id: first, result: {} });
+    await client.until(() => client.messages.length === 1);
+    expect(counts()).toEqual([0, 1]);
+  });
+
   it('cancels all there is when it leaves', async () => {
     for (const id of [1, 2]) client.send(tool(id, { hold: true }));
     await heard(1);
@@ -79,6 +93,16 @@ describe('a WebSocket client of the modern era', () => {
     await server.sessions.closeAll('dp_a');
     expect(await client.end()).toMatchObject({ code: 1001 });
     expect(server.sessions.count('dp_a')).toBe(0);
+  });
+
+  it('has the process replaced that was taken for it, whoever started the server it talks to', async () => {
+    await client.ask(tool('a'), 1);
+    const before = server.counts.opened;
+    const another = await RawWebSocketClient.connect(`ws://127.0.0.1:${server.port}/ws`);
+    await another.ask(tool('b'), 1);
+    expect(server.counts.opened).toBe(before + 1);
+    another.ws.close();
+    await another.end();
   });
 
   it('stays in its era', async () => {

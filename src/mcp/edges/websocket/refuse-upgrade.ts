@@ -2,6 +2,7 @@ import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { AppError } from '../../../errors/app-error.js';
+import { showRequestId } from '../../../errors/request-id.js';
 import { type EdgeError, sendError } from '../http/http-reply.js';
 
 /** For the client to read the answer and close. */
@@ -15,6 +16,7 @@ export function refuseUpgrade(req: IncomingMessage, socket: Duplex, error: EdgeE
   if (socket.destroyed) return;
   const res = new ServerResponse(req);
   res.shouldKeepAlive = false;
+  showRequestId(req, res);
   // The sockets of an HTTP server are of this class.
   res.assignSocket(socket as Socket);
   res.on('finish', () => socket.end());

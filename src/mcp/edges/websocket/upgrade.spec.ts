@@ -53,7 +53,7 @@ function frame(text: string, first = 0x81): Buffer {
 afterEach(async () => {
   for (const client of clients.splice(0)) client.destroy();
   for (const server of servers.splice(0)) {
-    await expect.poll(() => server.counts).toMatchObject({ leases: 0, handled: 0 });
+    await expect.poll(() => server.counts).toMatchObject({ leases: 0, handled: 0, calls: 0 });
     await expect.poll(() => server.sessions.count('dp_a')).toBe(0);
     await expect.poll(() => server.sockets.every((socket) => socket.destroyed)).toBe(true);
     expect(server.processes.every((process) => process.ends === 1)).toBe(true);

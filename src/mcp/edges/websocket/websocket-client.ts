@@ -23,6 +23,7 @@ setInterval(() => {
 
 /** A client at the other end of a WebSocket: one message a text frame. */
 export class WebSocketClient implements ClientConnection {
+  readonly edge = 'websocket';
   private ended = false;
   private drain: Promise<void> | undefined;
   private silentPings = 0;

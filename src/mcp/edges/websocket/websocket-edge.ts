@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { AppError } from '../../../errors/app-error.js';
+import { requestIdOf } from '../../../errors/request-id.js';
 import type { Channel } from '../../channels/channel.js';
 import type { WarmServers } from '../../modern/warm-servers.js';
 import { SessionDirectory } from '../../sessions/session-directory.js';
@@ -34,7 +35,7 @@ export class WebSocketEdge {
   constructor(
     private readonly sessions: SessionDirectory,
     private readonly servers: WarmServers,
-    private readonly onFault: (error: unknown) => void,
+    private readonly onFault: (error: unknown, req?: IncomingMessage) => void,
     private readonly memory = new MessageMemory(),
   ) {}
 
@@ -47,18 +48,25 @@ export class WebSocketEdge {
     try {
       if (isAnswering(socket)) throw new EdgeError(400, 'Bad Request: an upgrade must not be pipelined');
       requireUpgradable(req);
-      const channel = await openChannel(this.sessions, upstream, client.left);
-      this.start(accept(req, socket, client.release(), upstream), socket, channel, upstream);
+      const id = SessionDirectory.newId();
+      const channel = await openChannel(this.sessions, id, upstream, client.left);
+      this.start(id, accept(req, socket, client.release(), upstream), socket, channel, upstream);
     } catch (error) {
       client.release();
       const known = error instanceof EdgeError || error instanceof AppError;
       // What fails because the client left is no fault.
-      if (!known && !socket.destroyed) this.onFault(error);
+      if (!known && !socket.destroyed) this.onFault(error, req);
       refuseUpgrade(req, socket, known ? error : new AppError('internal_error'));
     }
   }
 
-  private start(ws: WebSocket | undefined, socket: Duplex, channel: Channel, upstream: Upstream): void {
+  private start(
+    id: string,
+    ws: WebSocket | undefined,
+    socket: Duplex,
+    channel: Channel,
+    upstream: Upstream,
+  ): void {
     const { deploymentId } = upstream.owner;
     if (!ws) {
       this.sessions.release(deploymentId);
@@ -67,14 +75,7 @@ export class WebSocketEdge {
       return;
     }
     const client = new WebSocketClient(ws, socket as Socket);
-    const session = startSession(
-      this.sessions,
-      SessionDirectory.newId(),
-      channel,
-      client,
-      upstream,
-      this.servers,
-    );
+    const session = startSession(this.sessions, id, channel, client, upstream, this.servers);
     ws.once('error', () => session.leave()).once('close', () => session.leave());
     const reader = new MessageReader(ws, socket as Socket, {
       lease: () => this.memory.lease(deploymentId),
@@ -98,6 +99,8 @@ function accept(
 ): WebSocket | undefined {
   let accepted: WebSocket | undefined;
   const server = new WebSocketServer({ ...OPTIONS, maxPayload: upstream.maxMessageBytes });
+  const id = requestIdOf(req);
+  if (id !== undefined) server.on('headers', (headers) => headers.push(`X-Request-Id: ${id}`));
   // It calls back at once, or not at all.
   server.handleUpgrade(req, socket, head, (ws) => {
     accepted = ws;

@@ -24,7 +24,7 @@ async function open(server: ConnectionServer, revision = '2025-06-18'): Promise<
 afterEach(async () => {
   for (const server of servers.splice(0)) {
     await server.close();
-    await expect.poll(() => server.counts).toMatchObject({ leases: 0, handled: 0 });
+    await expect.poll(() => server.counts).toMatchObject({ leases: 0, handled: 0, calls: 0 });
     expect(server.sessions.count('dp_a')).toBe(0);
     expect(server.processes.every((process) => process.ends === 1)).toBe(true);
     expect(server.faults).toEqual([]);
@@ -81,11 +81,44 @@ describe('a WebSocket session', () => {
     },
   );
 
-  it('whose server exits is closed with 1011 and the reason, cut to what a frame holds', async () => {
+  it('whose server exits stays open: its calls are told why, and the next one is answered by a new process', async () => {
     const server = await start();
     const [busy, idle] = [await open(server), await open(server)];
     busy.send(call(7));
     await server.processes[0]?.told(1);
+    for (const process of server.processes) {
+      process.complain('out of luck\n');
+      process.exit(3);
+    }
+    await busy.until(() => busy.messages.length === 2);
+    const message = 'The server exited with code 3. It said:\nout of luck';
+    expect(busy.messages[1]).toMatchObject({ id: 7, error: { message, data: { code: 'server_exited' } } });
+    expect(server.sessions.count('dp_a')).toBe(0);
+    for (const [n, client] of [busy, idle].entries()) {
+      const before = client.messages.length;
+      client.send(call('next'));
+      await expect.poll(() => server.processes.length).toBe(3 + n);
+      const { id } = await server.process.told(2);
+      expect(server.process.read.map(({ method }) => method)).toEqual([
+        'initialize',
+        'notifications/initialized',
+        'tools/call',
+      ]);
+      expect(server.process.read[0]?.params).toEqual(server.processes[n]?.read[0]?.params);
+      server.process.say({ jsonrpc: '2.0', id, result: { n } });
+      await client.until(() => client.messages.length > before);
+      expect(client.messages.slice(before)).toEqual([{ jsonrpc: '2.0', id: 'next', result: { n } }]);
+    }
+    expect(idle.messages).toHaveLength(2);
+    expect([busy.closed, idle.closed]).toEqual([undefined, undefined]);
+    expect(server.sessions.count('dp_a')).toBe(2);
+  });
+
+  it('whose server exits before its handshake is closed with 1011 and the reason, cut to what a frame holds', async () => {
+    const server = await start();
+    const [busy, idle] = [await connect(server), await connect(server)];
+    busy.send({ jsonrpc: '2.0', id: 7, method: 'ping' });
+    await server.processes[0]?.told(0);
     for (const process of server.processes) {
       process.complain(`${'ü'.repeat(200)}\n`);
       process.exit(3);
@@ -94,15 +127,13 @@ describe('a WebSocket session', () => {
     expect(end?.code).toBe(1011);
     expect(end?.reason).toMatch(/^The server exited with code 3\. It said:\nü+$/);
     expect(Buffer.byteLength(end?.reason ?? '')).toBe(122);
-    expect(busy.messages[1]).toMatchObject({ id: 7, error: { data: { code: 'server_exited' } } });
-    expect(idle.messages[1]).toMatchObject({
-      id: null,
-      error: { message: expect.stringContaining('üü') as string },
-    });
-    expect([busy.messages, idle.messages].map(({ length }) => length)).toEqual([2, 2]);
+    expect(busy.messages).toMatchObject([{ id: 7, error: { data: { code: 'server_exited' } } }]);
+    expect(idle.messages).toMatchObject([
+      { id: null, error: { message: expect.stringContaining('üü') as string } },
+    ]);
   });
 
-  it('is closed with 1001 when its deployment or the service stops', async () => {
+  it('is closed with 1001 when its deployment is deleted or the service stops', async () => {
     const server = await start();
     const client = await open(server);
     client.send(call(1));
@@ -110,7 +141,7 @@ describe('a WebSocket session', () => {
     await server.sessions.closeAll('dp_a');
     expect(await client.end()).toEqual({
       code: 1001,
-      reason: 'The deployment has stopped, or the service does',
+      reason: 'The deployment is gone, or the service stops',
     });
     expect(client.messages[1]).toMatchObject({ id: 1, error: { data: { code: 'session_ended' } } });
   });
