@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { env } from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { installPackages } from '../support/fixture-packages.js';
-import { freePort } from '../support/service.js';
+import { freePort } from '../support/own-place.js';
 import { HttpConversation } from './http-conversation.js';
 import type { Conversation, Target } from './target.js';
 

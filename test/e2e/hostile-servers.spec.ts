@@ -31,7 +31,7 @@ describe('a server that breaks every rule', () => {
     [deployment, noisy, mute] = await Promise.all([
       service.deploy({ image }),
       service.deploy({ image, args: ['--garbage'] }),
-      service.deploy({ image, args: ['--mute-later'], warmProcesses: 0, startTimeoutSeconds: 3 }),
+      service.deploy({ image, args: ['--mute-later'], warmProcesses: 0, startTimeoutSeconds: 8 }),
     ]);
     [witness, neighbour] = await Promise.all([Witness.in(deployment), Witness.in(noisy)]);
     memoryMb = residentMb(service);
@@ -172,8 +172,12 @@ describe('a server that breaks every rule', () => {
       }
     });
 
-    it('exits again and again: the deployment does not wear out', async () => {
-      for (let i = 0; i < 10; i++) await (await openSession(deployment)).call(1, 'exit', { code: 1 });
+    it('exits again and again, each time after some work: the deployment does not wear out', async () => {
+      for (let i = 0; i < 10; i++) {
+        const session = await openSession(deployment);
+        await session.call(1, 'session_counter');
+        await session.call(2, 'exit', { code: 1 });
+      }
       const next = await openSession(deployment);
       expect(answerText(await next.call(1, 'session_counter'))).toBe('1');
       await next.end();

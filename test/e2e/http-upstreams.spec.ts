@@ -1,6 +1,9 @@
 import {
   CreateMessageRequestSchema,
+  ElicitRequestSchema,
+  ListRootsRequestSchema,
   LoggingMessageNotificationSchema,
+  ToolListChangedNotificationSchema,
 } from '@modelcontextprotocol/sdk/types.js';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { callText, newClient, transportTo, withClient } from '../support/client.js';
@@ -96,11 +99,46 @@ describe.each([
     );
   });
 
+  it('hears a cancellation, and asks and tells its client what belongs to a session', async () => {
+    const deployment = await deploy({ image, ...kind });
+    const client = newClient({ elicitation: {}, roots: {} });
+    client.setRequestHandler(ElicitRequestSchema, () => ({
+      action: 'accept',
+      content: { username: 'ada', email: 'ada@example.org' },
+    }));
+    client.setRequestHandler(ListRootsRequestSchema, () => ({ roots: [{ uri: 'file:///somewhere' }] }));
+    const changed = new Promise<void>((resolve) => {
+      client.setNotificationHandler(ToolListChangedNotificationSchema, () => resolve());
+    });
+    await withClient(
+      deployment,
+      async () => {
+        expect(await callText(client, 'test_elicitation', { message: 'who?' })).toContain('ada');
+        expect(await callText(client, 'roots')).toContain('file:///somewhere');
+        await callText(client, 'add_tool', { name: 'brand_new' });
+        await changed;
+        expect(await callText(client, 'brand_new')).toBe('brand_new');
+        const leaving = new AbortController();
+        const call = client.callTool({ name: 'slow', arguments: { ms: 60_000, label: 'long' } }, undefined, {
+          signal: leaving.signal,
+        });
+        // The call is in flight once a later one has been answered.
+        await callText(client, 'session_counter');
+        leaving.abort();
+        await expect(call).rejects.toThrow();
+        await expect.poll(() => callText(client, 'cancellations')).toBe('["long"]');
+      },
+      client,
+    );
+  });
+
   it('carries large messages both ways', async () => {
     const deployment = await deploy({ image, ...kind });
     await withClient(deployment, async (client) => {
       const text = 'ü'.repeat(1_000_000);
       expect(await callText(client, 'echo', { text })).toBe(text);
+      const bytes = 15 * 1024 * 1024;
+      expect((await callText(client, 'echo_bytes', { n: bytes })).length).toBe(bytes);
     });
   });
 
@@ -115,10 +153,13 @@ describe.each([
     });
   });
 
-  it('fails its calls at once when it exits, with its last words, and is started again', async () => {
+  it('fails its calls at once when it exits, with its last words, and the session goes on in another process', async () => {
     const deployment = await deploy({ image, ...kind });
     const client = newClient();
-    await client.connect(transportTo(deployment));
+    const transport = transportTo(deployment);
+    await client.connect(transport);
+    const { sessionId } = transport;
+    expect(await callText(client, 'session_counter')).toBe('1');
     await callText(client, 'stderr', { lines: ['fixture: out of cheese'] });
     const slow = callText(client, 'slow', { ms: 60_000, label: 'pending' });
     const both = await Promise.allSettled([callText(client, 'exit', { code: 7 }), slow]);
@@ -127,11 +168,28 @@ describe.each([
         /exited with code 7[^]*out of cheese/,
       );
     }
+    expect(await callText(client, 'session_counter')).toBe('1');
+    expect(transport.sessionId).toBe(sessionId);
     await client.close();
-    await withClient(deployment, async (next) => {
-      expect(await callText(next, 'session_counter')).toBe('1');
-    });
     expect((await service.get(deployment.id)).status).toBe('running');
+  });
+
+  it('that serves several clients has none of them told its last words, but its owner', async () => {
+    const deployment = await deploy({ image, ...kind });
+    await withClient(deployment, (one) =>
+      withClient(deployment, async (other) => {
+        await callText(one, 'stderr', { lines: ['fixture: the password of one'] });
+        const slow = callText(other, 'slow', { ms: 60_000, label: 'pending' });
+        const both = await Promise.allSettled([callText(one, 'exit', { code: 7 }), slow]);
+        for (const result of both) {
+          const told = String(result.status === 'rejected' && result.reason);
+          expect(told).toContain('exited with code 7');
+          expect(told).not.toContain('password');
+        }
+        const { message } = (await service.get(deployment.id)).statusReason;
+        expect(message).toMatch(/exited with code 7[^]*the password of one/);
+      }),
+    );
   });
 
   it('that exits at start fails with its last words', async () => {
@@ -164,7 +222,11 @@ describe.each([
 });
 
 it('a server that floods its log is served all the same', async () => {
-  const flood = `setInterval(() => { process.stdout.write('x'.repeat(1e6)); process.stderr.write('y\\n'.repeat(1e5)) }, 5)`;
+  // As fast as it is read, or it would end of its own memory.
+  const flood = `setInterval(() => {
+    if (process.stdout.writableLength === 0) process.stdout.write('x'.repeat(1e6));
+    if (process.stderr.writableLength === 0) process.stderr.write('y\\n'.repeat(1e5));
+  }, 1)`;
   const deployment = await deploy({ image, ...STREAMABLE_HTTP, env: alongside(flood) });
   await withClient(deployment, async (client) => {
     for (let n = 0; n < 20; n++) expect(await callText(client, 'echo', { text: `${n}` })).toBe(`${n}`);
@@ -174,7 +236,7 @@ it('a server that floods its log is served all the same', async () => {
 it('a server that exits again and again is started less and less often, and says so', async () => {
   const deployment = await deploy({ image, ...STREAMABLE_HTTP });
   const errors: string[] = [];
-  for (let n = 0; n < 5; n++) {
+  for (let n = 0; n < 6; n++) {
     const client = newClient();
     try {
       await client.connect(transportTo(deployment));
@@ -185,8 +247,11 @@ it('a server that exits again and again is started less and less often, and says
       await client.close();
     }
   }
-  expect(errors).toHaveLength(5);
-  expect(errors.at(-1)).toMatch(/started again in \d+ s, after \d failures\. The server exited with code 1/);
+  expect(errors).toHaveLength(6);
+  // The latter where each new try comes when the wait is over, as with pauses in between.
+  expect(errors.at(-1)).toMatch(
+    /started again in \d+ s, after \d crashes in a row\. The server exited with code 1|It ended by itself 5 times in a row/,
+  );
 });
 
 it('server-everything speaks Streamable HTTP and SSE from its sandbox', async () => {

@@ -11,9 +11,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { callText, newClient, textOf, transportTo } from '../support/client.js';
 import { fixtureImage } from '../support/fixture-image.js';
 import { Gate } from '../support/gate.js';
+import { roundsOf } from '../support/pauses.js';
 import { type Deployment, Service } from '../support/service.js';
 
-const ROUNDS = 25;
+const ROUNDS = roundsOf(25);
 const REPORTS = 5;
 const WATCHED = 'test://watched-resource';
 const numbers = Array.from({ length: REPORTS }, (_, i) => i + 1);

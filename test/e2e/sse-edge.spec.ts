@@ -3,10 +3,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tokenOf } from '../support/client.js';
 import { converse, playRounds, serverProcesses } from '../support/edge-conversation.js';
 import { fixtureImage } from '../support/fixture-image.js';
+import { roundsOf } from '../support/pauses.js';
 import { type Deployment, Service } from '../support/service.js';
 import { RawSseClient, send } from '../support/sse-client.js';
 
-const ROUNDS = 1000;
+const ROUNDS = roundsOf(1000);
 
 describe('HTTP+SSE to a server that speaks stdio', () => {
   let service: Service;

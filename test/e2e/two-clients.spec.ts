@@ -4,9 +4,10 @@ import type { Message } from '../support/client-events.js';
 import { tokenOf } from '../support/client.js';
 import { fixtureImage } from '../support/fixture-image.js';
 import { headersOf, modern, type ModernOptions } from '../support/modern-request.js';
+import { roundsOf } from '../support/pauses.js';
 import { type Deployment, Service } from '../support/service.js';
 
-const ROUNDS = 1000;
+const ROUNDS = roundsOf(1000);
 /** Of slow machines. */
 const ROUNDS_MS = 300_000;
 const ID = 1;

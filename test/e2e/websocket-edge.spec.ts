@@ -4,11 +4,12 @@ import { WebSocket } from 'ws';
 import { tokenOf } from '../support/client.js';
 import { converse, playRounds, serverProcesses } from '../support/edge-conversation.js';
 import { fixtureImage } from '../support/fixture-image.js';
+import { roundsOf } from '../support/pauses.js';
 import { type Deployment, Service } from '../support/service.js';
 import { send } from '../support/sse-client.js';
 import { RawWebSocketClient } from '../support/websocket-client.js';
 
-const ROUNDS = 1000;
+const ROUNDS = roundsOf(1000);
 
 function offer(secret: string): string {
   return `mcp.bearer.${Buffer.from(secret).toString('base64url')}`;
@@ -92,22 +93,24 @@ describe('WebSocket to a server that speaks stdio', () => {
     await expect(RawWebSocketClient.connect(url, options)).rejects.toThrow('HTTP 400');
   });
 
-  it('says how its server ended', async () => {
+  it('says how its server ended, stays open, and goes on with another', async () => {
     const client = await connect();
     const clientInfo = { name: 'x', version: '1' };
     const params = { protocolVersion: '2025-06-18', capabilities: {}, clientInfo };
     await client.ask({ jsonrpc: '2.0', id: 1, method: 'initialize', params }, 1);
-    client.send({
-      jsonrpc: '2.0',
+    await client.ask(call(2, 'exit', { code: 7 }), 2);
+    expect(client.messages[1]).toMatchObject({
       id: 2,
-      method: 'tools/call',
-      params: { name: 'exit', arguments: { code: 7 } },
+      error: {
+        message: expect.stringContaining('The server exited with code 7') as string,
+        data: { code: 'server_exited' },
+      },
     });
-    expect(await client.end()).toMatchObject({
-      code: 1011,
-      reason: expect.stringContaining('The server exited with code 7') as string,
-    });
-    expect(client.messages[1]).toMatchObject({ id: 2, error: { data: { code: 'server_exited' } } });
+    await client.ask(call(3, 'echo', { text: 'again' }), 3);
+    expect(client.messages[2]).toMatchObject({ id: 3, result: { content: [{ text: 'again' }] } });
+    expect(client.closed).toBeUndefined();
+    client.ws.close();
+    await client.end();
   });
 
   it('is closed with 1001 with its deployment', async () => {
@@ -116,3 +119,7 @@ describe('WebSocket to a server that speaks stdio', () => {
     expect((await client.end())?.code).toBe(1001);
   });
 });
+
+function call(id: number, name: string, args: object): object {
+  return { jsonrpc: '2.0', id, method: 'tools/call', params: { name, arguments: args } };
+}

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { env } from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { freePort } from '../support/service.js';
+import { freePort } from '../support/own-place.js';
 
 const MAIN = new URL('../../dist/main.js', import.meta.url).pathname;
 const TICKS_PER_SECOND = 100;

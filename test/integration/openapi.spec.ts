@@ -133,6 +133,22 @@ describe('the OpenAPI document', () => {
     await callAsDocumented('get', one, `${many}/${id}`);
     await callAsDocumented('get', many, `${many}?limit=1`);
     await callAsDocumented('get', many, `${many}?limit=0`);
+    await callAsDocumented('patch', one, `${many}/${id}`, { name: 'new', pauseAfterSeconds: 60 });
+    await callAsDocumented('patch', one, `${many}/${id}`, { image: 'other' });
+    await callAsDocumented('patch', one, `${many}/dp_none`, {});
+    await callAsDocumented('patch', one, `${many}/%FF`, {});
+    await callAsDocumented('get', `${one}/logs`, `${many}/${id}/logs?tail=5`);
+    await callAsDocumented('get', `${one}/logs`, `${many}/${id}/logs?tail=x`);
+    await callAsDocumented('get', `${one}/logs`, `${many}/dp_none/logs`);
+    await callAsDocumented('get', `${one}/stats`, `${many}/dp_none/stats`);
+    await callAsDocumented('get', `${one}/session`, `${many}/${id}/session`);
+    await callAsDocumented('delete', `${one}/session/{sid}`, `${many}/${id}/session/s_none`);
+    for (const verb of ['restart', 'pause', 'start']) {
+      await callAsDocumented('post', `${one}/${verb}`, `${many}/${id}/${verb}?wait=60`);
+      await callAsDocumented('get', `${one}/stats`, `${many}/${id}/stats`);
+      await callAsDocumented('post', `${one}/${verb}`, `${many}/${id}/${verb}?wait=x`);
+      await callAsDocumented('post', `${one}/${verb}`, `${many}/dp_none/${verb}`);
+    }
     await callAsDocumented('delete', one, `${many}/${id}`);
     await callAsDocumented('get', one, `${many}/${id}`);
     await callAsDocumented('get', one, `${many}/%FF`);
@@ -142,10 +158,13 @@ describe('the OpenAPI document', () => {
     const transport = { type: 'streamable_http', endpoint: 'http://localhost:3000/mcp' };
     const http = { image: 'mcp-runner.invalid/a', transport };
     const { id: other } = await callAsDocumented<Deployment>('post', many, many, http);
+    await service.settled(other);
+    await callAsDocumented('post', `${one}/pause`, `${many}/${other}/pause`);
     await callAsDocumented('delete', one, `${many}/${other}`);
     await callAsDocumented('post', many, many, { image: 'x'.repeat(2_000_000) });
     await callAsDocumented('post', many, many, body, 'wrong');
     await callAsDocumented('get', '/health', '/health');
+    await callAsDocumented('get', '/api/event', '/api/event?deployment=x');
   });
 
   it('allows and refuses the same requests as the service', async () => {
@@ -170,6 +189,37 @@ describe('the OpenAPI document', () => {
       expect((await service.api('POST', '/api/deployment', request)).status, JSON.stringify(changes)).toBe(
         422,
       );
+    }
+  });
+
+  it('allows and refuses the same changes as the service', async () => {
+    const validate = validatorOf('components', 'schemas', 'UpdateDeployment');
+    const { id } = await service.create({ image, autoStart: false });
+    const good = [
+      {},
+      { name: 'new', metadata: {}, maxCpus: 0.5 },
+      { name: null, pauseAfterSeconds: null, deleteAfterSeconds: null },
+    ];
+    for (const changes of good) {
+      expectValid(validate, changes, JSON.stringify(changes));
+      expect((await service.api('PATCH', `/api/deployment/${id}`, changes)).status).toBe(200);
+    }
+    const bad = [
+      { metadata: null },
+      { maxMemory: null },
+      { maxMemory: '512' },
+      { pauseAfterSeconds: 29 },
+      { sessionIdleSeconds: 86_401 },
+      { image: 'other' },
+      { env: {} },
+      { nope: 1 },
+    ];
+    for (const changes of bad) {
+      expect(validate(changes), JSON.stringify(changes)).toBe(false);
+      expect(
+        (await service.api('PATCH', `/api/deployment/${id}`, changes)).status,
+        JSON.stringify(changes),
+      ).toBe(422);
     }
   });
 });

@@ -171,6 +171,7 @@ describe('health', () => {
     expect(answer.status).toBe(200);
     expect(health.checks.map(({ name, ok }) => [name, ok])).toEqual([
       ['database', true],
+      ['disk', true],
       ['engine', true],
       ['runtime', true],
       ['firewall', true],

@@ -23,7 +23,9 @@ describe('removing a sandbox', () => {
     const started = await Promise.all(Array.from({ length: 8 }, () => host.start()));
     const outputs = await Promise.all(started.map((s) => host.script(s.deploymentId, 'console.log("ran")')));
     expect(outputs).toEqual(started.map(() => 'ran'));
-    expect((await host.runtime.list(never)).sort()).toEqual(started.map((s) => s.deploymentId).sort());
+    const all = started.map(({ deploymentId }) => ({ deploymentId, inEngine: true }));
+    expect(await host.runtime.list(never)).toHaveLength(all.length);
+    expect(await host.runtime.list(never)).toEqual(expect.arrayContaining(all));
     expect(await host.leftovers()).not.toEqual([]);
     // Twice at the same time, too.
     await Promise.all([...started, ...started].map(({ spec }) => host.runtime.remove(spec, never)));
@@ -42,7 +44,7 @@ describe('removing a sandbox', () => {
   it('finds what an operator left half removed', async () => {
     const { containerId, deploymentId, spec } = await host.start();
     await hostCommand('docker', 'rm', '-f', containerId);
-    expect(await host.runtime.list(never)).toEqual([deploymentId]);
+    expect(await host.runtime.list(never)).toEqual([{ deploymentId, inEngine: true }]);
     await host.runtime.remove(spec, never);
     expect(await host.leftovers()).toEqual([]);
   });

@@ -158,7 +158,7 @@ describe('a sandbox', () => {
       containerId: sandbox.containerId,
       command: ['node'],
     });
-    expect(await host.runtime.list(never)).toEqual([id]);
+    expect(await host.runtime.list(never)).toEqual([{ deploymentId: id, inEngine: true }]);
     expect(await host.runtime.find('dp_unknown', never)).toBeUndefined();
     expect(await host.runtime.explainStop('dp_unknown', never)).toBeUndefined();
     expect(await host.runtime.explainStop(id, never)).toBeUndefined();

@@ -16,6 +16,9 @@ interface Program {
   main: string;
 }
 
+/** Of slow machines. */
+const CONNECT_MS = 120_000;
+
 async function programOf(name: string, version: string, main: string): Promise<Program> {
   const directory = await installPackages(name.replace(/^.*\//, ''), [`${name}@${version}`]);
   return { node: await recentNode(), main: join(directory, 'node_modules', name, main) };
@@ -41,7 +44,18 @@ export async function inspector(kind: 'http' | 'sse', target: MatrixTarget): Pro
   const home = mkdtempSync(join(tmpdir(), 'mcp-runner-inspector-'));
   const url = kind === 'http' ? target.urls.mcp : target.urls.sse;
   async function run<T>(...args: string[]): Promise<T> {
-    const all = [main, '--cli', url, '--transport', kind, ...args, '--header', authorization(target)];
+    const patient = ['--connect-timeout', String(CONNECT_MS)];
+    const all = [
+      main,
+      '--cli',
+      url,
+      '--transport',
+      kind,
+      ...patient,
+      ...args,
+      '--header',
+      authorization(target),
+    ];
     const { stdout } = await promisify(execFile)(node, all, {
       env: { PATH: process.env['PATH'], HOME: home },
     });

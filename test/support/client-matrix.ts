@@ -1,3 +1,4 @@
+import { expect } from 'vitest';
 import type { Deployment } from './service.js';
 import { inspector, mcpRemote } from './client-matrix-programs.js';
 import { sdkOne, sdkTwo } from './client-matrix-sdks.js';
@@ -12,6 +13,14 @@ export interface MatrixClient {
   /** What the tool `ask` was told by this client's user, who always answers `yes`; absent where nobody can be asked. */
   ask?(label: string): Promise<string>;
   close(): Promise<void>;
+}
+
+/** Everything that a client can do; `label` tells the calls of several apart. */
+export async function playAll(client: MatrixClient, label: string): Promise<void> {
+  expect(await client.toolNames()).toEqual(expect.arrayContaining(['echo', 'test_simple_text']));
+  expect(await client.echo('grüß dich 🌍')).toBe('grüß dich 🌍');
+  if (client.progress) expect(await client.progress(label)).toEqual([1, 2, 3]);
+  if (client.ask) expect(await client.ask(label)).toBe('yes');
 }
 
 export type MatrixTarget = Pick<Deployment, 'urls' | 'accessToken'>;

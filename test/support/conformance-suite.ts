@@ -30,17 +30,41 @@ export async function runSuite(
   args: string[],
   directory: string,
 ): Promise<SuiteReport> {
+  const { exitCode, output } = await run(version, ['server', '--url', url, '-o', directory, ...args]);
+  return { exitCode, scenarios: scenariosOf(output, directory), output };
+}
+
+/** The names of all server scenarios that the suite has for this revision. */
+export async function listScenarios(version: string, revision: string): Promise<string[]> {
+  const { output } = await run(version, ['list', '--server', '--spec-version', revision]);
+  return [...output.matchAll(/^ {2}- (\S+) \[/gm)].map(([, name = '']) => name);
+}
+
+/** Run one scenario by itself; what is wrong with it. The results go to `directory`, which may have those of others. */
+export async function runScenario(
+  version: string,
+  url: string,
+  name: string,
+  args: string[],
+  directory: string,
+): Promise<string[]> {
+  const options = ['--url', url, '-o', directory, '--scenario', name, ...args];
+  const { exitCode, output } = await run(version, ['server', ...options]);
+  const findings = findingsOf(name, directory).filter((finding) => !finding.startsWith('WARNING'));
+  // It may fail in another way than by a check.
+  return exitCode === 0 || findings.length > 0 ? findings : [output];
+}
+
+async function run(version: string, args: string[]): Promise<Pick<SuiteReport, 'exitCode' | 'output'>> {
   const suite = await installPackages('conformance', [`@modelcontextprotocol/conformance@${version}`]);
   const main = join(suite, 'node_modules/@modelcontextprotocol/conformance/dist/index.js');
-  const child = spawn(await recentNode(), [main, 'server', '--url', url, '-o', directory, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = spawn(await recentNode(), [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => (output += text));
   }
   await once(child, 'close');
-  return { exitCode: child.exitCode, scenarios: scenariosOf(output, directory), output };
+  return { exitCode: child.exitCode, output };
 }
 
 /** One line for each scenario that failed, and what is wrong with it. */

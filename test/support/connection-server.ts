@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { StdioChannel } from '../../src/mcp/channels/stdio-channel.js';
 import { MessageMemory } from '../../src/mcp/edges/http/message-memory.js';
 import { SseEdge } from '../../src/mcp/edges/sse/sse-edge.js';
+import { countingCalls } from './counting-calls.js';
 import type { Upstream } from '../../src/mcp/edges/upstream.js';
 import { WebSocketEdge } from '../../src/mcp/edges/websocket/websocket-edge.js';
 import { WarmServers } from '../../src/mcp/modern/warm-servers.js';
@@ -21,7 +22,8 @@ export async function startConnections(script: Script = mcpServer(), changes: Pa
   const faults: unknown[] = [];
   const processes: ScriptedProcess[] = [];
   const sockets: Socket[] = [];
-  const counts = { leases: 0, opened: 0, handled: 0 };
+  const counts = { leases: 0, opened: 0, handled: 0, calls: 0 };
+  const calls = countingCalls(counts);
   const memory = new MessageMemory();
   const warm = new WarmServers(sessions, () => clock.now);
   const openChannel = (): Promise<StdioChannel> => {
@@ -44,7 +46,10 @@ export async function startConnections(script: Script = mcpServer(), changes: Pa
       isNative: () => Promise.resolve(true),
       open: async () => ({ channel: await openChannel(), parked: undefined }),
     },
+    isServingAll: false,
+    untilJoined: () => undefined,
     onOpened: () => counts.opened++,
+    calls,
     lease: () => {
       counts.leases++;
       return () => counts.leases--;

@@ -12,6 +12,8 @@ import { expect } from 'vitest';
 import { callText, newClient, textOf } from './client.js';
 import type { Deployment } from './service.js';
 
+const run = promisify(execFile);
+
 type Message = Record<string, unknown>;
 
 /** A client with nothing between the test and the wire, whatever its transport. */
@@ -157,13 +159,11 @@ async function call(
   await client.until(count);
 }
 
-/** Server processes that run in a deployment's sandbox, spares included. */
-export async function serverProcesses({ sandbox }: Deployment): Promise<number> {
-  const { stdout } = await promisify(execFile)('docker', [
-    'inspect',
-    '--format',
-    '{{json .ExecIDs}}',
-    String(sandbox.containerId),
-  ]);
+/** Server processes that run in a deployment's sandbox, spares included; none where it has no sandbox now. */
+export async function serverProcesses({ id }: Deployment): Promise<number> {
+  const only = ['--filter', `name=^mcpr-${id}$`, '--no-trunc', '--quiet'];
+  const { stdout: containerId } = await run('docker', ['ps', ...only]);
+  if (containerId === '') return 0;
+  const { stdout } = await run('docker', ['inspect', '--format', '{{json .ExecIDs}}', containerId.trim()]);
   return (JSON.parse(stdout) as string[] | null)?.length ?? 0;
 }

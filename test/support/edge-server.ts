@@ -1,25 +1,41 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { PassThrough } from 'node:stream';
 import { StdioChannel } from '../../src/mcp/channels/stdio-channel.js';
+import { HttpSessions } from '../../src/mcp/edges/streamable-http/http-sessions.js';
 import { StreamableHttpEdge } from '../../src/mcp/edges/streamable-http/streamable-http-edge.js';
 import { StatelessHttpEdge } from '../../src/mcp/edges/stateless-http/stateless-http-edge.js';
+import { countingCalls } from './counting-calls.js';
 import type { Upstream } from '../../src/mcp/edges/upstream.js';
 import { WarmServers } from '../../src/mcp/modern/warm-servers.js';
 import { SessionDirectory } from '../../src/mcp/sessions/session-directory.js';
 import { type Ask, type Exchange, exchange } from './http-exchange.js';
+import { MemorySessionStore } from './memory-session-store.js';
 import { mcpServer, type Script, ScriptedProcess } from './scripted-process.js';
 
 export type EdgeServer = Awaited<ReturnType<typeof startEdge>>;
 
 /** The edge on a port of its own, over scripted processes. The header `x-principal` says who asks. */
-export async function startEdge(script: Script = mcpServer(), changes: Partial<Upstream> = {}) {
+export async function startEdge(
+  script: Script = mcpServer(),
+  changes: Partial<Upstream> = {},
+  options: { store?: MemorySessionStore } = {},
+) {
   const clock = { now: Date.now() };
   const sessions = new SessionDirectory(() => clock.now);
   const faults: unknown[] = [];
   const processes: ScriptedProcess[] = [];
-  const counts = { leases: 0, opened: 0, handled: 0 };
+  const counts = { leases: 0, opened: 0, handled: 0, calls: 0 };
+  const calls = countingCalls(counts);
   const stateless = new StatelessHttpEdge(new WarmServers(sessions, () => clock.now));
-  const edge = new StreamableHttpEdge(sessions, stateless, (fault) => faults.push(fault));
+  const store = options.store ?? new MemorySessionStore();
+  const httpSessions = new HttpSessions(
+    sessions,
+    store,
+    () => clock.now,
+    (fault) => faults.push(fault),
+  );
+  const edge = new StreamableHttpEdge(httpSessions, stateless, (fault) => faults.push(fault));
   const openChannel = (): Promise<StdioChannel> => {
     const process = new ScriptedProcess(script);
     processes.push(process);
@@ -34,7 +50,10 @@ export async function startEdge(script: Script = mcpServer(), changes: Partial<U
       isNative: () => Promise.resolve(true),
       open: async () => ({ channel: await openChannel(), parked: undefined }),
     },
+    isServingAll: false,
+    untilJoined: () => undefined,
     onOpened: () => counts.opened++,
+    calls,
     lease: () => {
       counts.leases++;
       return () => counts.leases--;
@@ -61,6 +80,7 @@ export async function startEdge(script: Script = mcpServer(), changes: Partial<U
     edge,
     clock,
     sessions,
+    store,
     faults,
     processes,
     counts,
@@ -76,6 +96,19 @@ export async function startEdge(script: Script = mcpServer(), changes: Partial<U
     },
     listen(headers: Ask['headers']): Promise<Exchange> {
       return exchange(port, { method: 'GET', headers: { 'content-type': undefined, ...headers } });
+    },
+    /** A POST whose body is under way until `finish`, which resolves with the head of the answer. */
+    upload(body: object, headers: Record<string, string> = {}): { finish(): Promise<Exchange> } {
+      const text = JSON.stringify(body);
+      const half = new PassThrough();
+      const answer = exchange(port, { headers, body: half });
+      half.write(text.slice(0, 5));
+      return {
+        finish: () => {
+          half.end(text.slice(5));
+          return answer;
+        },
+      };
     },
     remove(headers: Ask['headers']): Promise<Exchange> {
       return exchange(port, { method: 'DELETE', headers: { 'content-type': undefined, ...headers } });

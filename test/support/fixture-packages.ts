@@ -1,12 +1,9 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { env } from 'node:process';
 import { promisify } from 'node:util';
-
-const CACHE = env['MCP_RUNNER_TEST_CACHE'] ?? join(homedir(), '.cache', 'mcp-runner-test');
+import { CACHE, oneAtATime } from './machine-lock.js';
 
 /**
  * A directory of its own with these packages, `name@1.2.3`, in node_modules; installed once and kept between runs
@@ -15,6 +12,10 @@ const CACHE = env['MCP_RUNNER_TEST_CACHE'] ?? join(homedir(), '.cache', 'mcp-run
 export async function installPackages(label: string, packages: string[]): Promise<string> {
   const key = createHash('sha256').update(packages.join()).digest('hex').slice(0, 12);
   const directory = join(CACHE, `${label}-${key}`);
+  return oneAtATime(`${label}-${key}`, () => install(directory, packages));
+}
+
+async function install(directory: string, packages: string[]): Promise<string> {
   const complete = `${directory}.complete`;
   if (existsSync(complete)) return directory;
   rmSync(directory, { recursive: true, force: true });

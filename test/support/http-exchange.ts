@@ -1,10 +1,11 @@
 import { type Agent, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
+import { Readable } from 'node:stream';
 
 export interface Ask {
   method?: string;
   /** A header set to undefined is not sent. */
   headers?: Record<string, string | undefined>;
-  body?: string | Buffer;
+  body?: string | Buffer | Readable;
   agent?: Agent;
 }
 
@@ -117,7 +118,8 @@ export function exchange(
     });
     req.on('response', (res) => resolve(new Exchange(res)));
     req.on('error', reject);
-    req.end(body);
+    if (body instanceof Readable) body.pipe(req);
+    else req.end(body);
   });
 }
 

@@ -124,6 +124,21 @@ export function initializeResult(revision = '2025-11-25'): object {
   return { protocolVersion: revision, capabilities: {}, serverInfo: { name: 'scripted', version: '1' } };
 }
 
+type Script = (request: Received) => void;
+
+/** A server with a session, a GET stream that stays silent, and a script for the rest. */
+export function withSession(script: Script, get: Script = ({ res }) => startStream(res)): Script {
+  return (request) => {
+    const { method, message, res } = request;
+    if (method === 'GET') get(request);
+    else if (method === 'DELETE') res.writeHead(200).end();
+    else if (message.method === 'initialize') {
+      sendJson(res, resultOf(request, initializeResult()), { 'mcp-session-id': 'their-session' });
+    } else if (message.method === 'notifications/initialized') res.writeHead(202).end();
+    else script(request);
+  };
+}
+
 interface Heard {
   id?: number | string;
   method?: string;

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, request as httpRequest } from 'node
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { type ProxyTarget, UpstreamProxy } from '../../src/gateway/upstream-proxy.js';
-import { SessionDirectory } from '../../src/mcp/sessions/session-directory.js';
+import { countingCalls } from './counting-calls.js';
 import { HttpUpstream, type Received } from './http-upstream.js';
 
 export const MAX_BYTES = 100_000;
@@ -14,10 +14,10 @@ export class ProxyServer {
   script: (request: Received) => void | Promise<void> = () => undefined;
   /** Of the server's endpoint; undefined: its default. */
   path: string | undefined;
-  readonly sessions = new SessionDirectory(() => Date.now());
   readonly faults: unknown[] = [];
-  readonly counts = { leases: 0, handled: 0 };
-  private readonly proxy = new UpstreamProxy(this.sessions, (fault) => this.faults.push(fault));
+  readonly counts = { leases: 0, handled: 0, calls: 0 };
+  readonly calls = countingCalls(this.counts);
+  private readonly proxy = new UpstreamProxy((fault) => this.faults.push(fault));
 
   private constructor(
     readonly upstream: HttpUpstream,
@@ -34,7 +34,7 @@ export class ProxyServer {
     server.on('request', (req, res) => {
       started.counts.handled++;
       res.setHeader('access-control-allow-origin', 'https://ours.example');
-      void started.proxy.handle(req, res, started.targetOf(req)).finally(() => started.counts.handled--);
+      void started.proxy.handle(req, res, started.target()).finally(() => started.counts.handled--);
     });
     return started;
   }
@@ -76,15 +76,12 @@ export class ProxyServer {
     return { status: answer.statusCode, headers: answer.headers, body: await text(answer) };
   }
 
-  /** The header `x-principal` says who asks, `x-era` of which era it is. */
-  private targetOf(req: IncomingMessage): ProxyTarget {
-    const { 'x-principal': principal, 'x-era': era } = req.headers;
+  private target(): ProxyTarget {
     return {
-      owner: { deploymentId: 'dp_a', principal: String(principal) },
+      owner: { deploymentId: 'dp_a', principal: 'p' },
       endpoint: this.upstream.endpoint(this.path),
-      maxSessions: 2,
       maxMessageBytes: MAX_BYTES,
-      era: era === 'modern' ? 'modern' : 'handshake',
+      calls: this.calls,
       lease: () => {
         this.counts.leases++;
         return () => this.counts.leases--;

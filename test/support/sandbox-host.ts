@@ -5,13 +5,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Config } from '../../src/config/config.js';
+import { tableNameOf } from '../../src/containers/docker/firewall-rules.js';
 import { DockerRuntime } from '../../src/containers/docker/docker-runtime.js';
 import type { ProcessSpec, Sandbox, SandboxSpec } from '../../src/containers/sandbox-runtime.js';
+import { LANE } from './lane.js';
 import { SandboxRun } from './sandbox-run.js';
 
-const POOL = '10.214.0.0/16';
-const TABLE = 'mcp_runner_10_214_0_0_16';
-const NODE_IMAGE = 'mcp-runner/node-base:local';
+const POOL = `10.${220 + LANE}.0.0/16`;
+const FIRST_UID = 600_000;
+/** Made by `create` in the machine's engine. */
+export const NODE_IMAGE = 'mcp-runner/node-base:local';
 const run = promisify(execFile);
 const repository = new URL('../..', import.meta.url).pathname;
 
@@ -41,17 +44,23 @@ export class SandboxHost {
     return host;
   }
 
+  /** stdout of the engine's own command, as an operator would use it behind the runtime's back. */
+  docker(...args: string[]): Promise<string> {
+    return hostCommand('docker', '--host', `unix://${this.config.dockerSocket}`, ...args);
+  }
+
   /** A deployment that no other one is like. The image runs whatever `args` say. */
   spec(changes: Partial<SandboxSpec> = {}): SandboxSpec {
     const number = this.made;
     this.made += 1;
-    const uid = 300_000 + number;
+    const [first, second] = this.config.sandboxSubnetPool.split('.');
+    const uid = FIRST_UID + Number(second) * 1000 + number;
     const spec: SandboxSpec = {
       deploymentId: `dp_${randomBytes(16).toString('base64url')}`,
       image: NODE_IMAGE,
       limits: { memoryMb: 256, cpus: 1, pids: 128, diskMb: 64 },
       user: { name: `mcp-${uid}`, uid, gid: uid },
-      subnet: `10.214.${Math.floor(number / 32)}.${(number % 32) * 8}/29`,
+      subnet: `${first}.${second}.${Math.floor(number / 32)}.${(number % 32) * 8}/29`,
       ...changes,
     };
     this.specs.push(spec);
@@ -80,9 +89,9 @@ export class SandboxHost {
   async leftovers(): Promise<string[]> {
     const label = ['--filter', `label=mcp-runner.instance=${await this.instance()}`, '--format', '{{.Name}}'];
     const engine = await Promise.all([
-      hostCommand('docker', 'ps', '-a', ...label.slice(0, 2), '--format', '{{.Names}}'),
-      hostCommand('docker', 'network', 'ls', ...label),
-      hostCommand('docker', 'volume', 'ls', ...label),
+      this.docker('ps', '-a', ...label.slice(0, 2), '--format', '{{.Names}}'),
+      this.docker('network', 'ls', ...label),
+      this.docker('volume', 'ls', ...label),
       hostCommand('losetup', '--noheadings', '--output', 'BACK-FILE').then((text) =>
         text
           .split('\n')
@@ -104,12 +113,12 @@ export class SandboxHost {
 
   /** As an operator would, behind the runtime's back. */
   async killContainer(containerId: string): Promise<void> {
-    await run('docker', ['kill', containerId]);
+    await this.docker('kill', containerId);
   }
 
   /** Takes the firewall table away, as an operator's `nft flush ruleset` would. */
   async dropFirewall(): Promise<void> {
-    await run('nft', ['delete', 'table', 'inet', TABLE]);
+    await run('nft', ['delete', 'table', 'inet', tableNameOf(this.config.sandboxSubnetPool)]);
   }
 
   async dispose(): Promise<void> {

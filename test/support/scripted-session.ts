@@ -1,15 +1,15 @@
-import type { ChannelClosed } from '../../src/mcp/channels/channel.js';
 import { StdioChannel } from '../../src/mcp/channels/stdio-channel.js';
 import { parseMessage } from '../../src/mcp/jsonrpc/envelope.js';
 import { Session } from '../../src/mcp/sessions/session.js';
 import { RecordingOutlet } from './recording-outlet.js';
 import { ScriptedProcess } from './scripted-process.js';
+import { RecordingHolder } from './session-holder.js';
 
 /** A session over a scripted process, and its client's verbs. */
 export function startSession(process = new ScriptedProcess()) {
   const ambient = new RecordingOutlet(false);
-  const closings: ChannelClosed[] = [];
-  const session = new Session(new StdioChannel(process, 1 << 20), ambient, (why) => closings.push(why));
+  const holder = new RecordingHolder(ambient);
+  const session = new Session(new StdioChannel(process, 1 << 20), holder);
   const send = (text: string, outlet = new RecordingOutlet()): RecordingOutlet => {
     void session.fromClient(parseMessage(text), outlet);
     return outlet;
@@ -21,7 +21,7 @@ export function startSession(process = new ScriptedProcess()) {
   ): RecordingOutlet => send(`{"jsonrpc":"2.0","id":${rawId},${rest}}`, outlet);
   const answer = (rawId: string, rest = '"result":{}'): RecordingOutlet =>
     send(`{"jsonrpc":"2.0","id":${rawId},${rest}}`);
-  return { process, ambient, closings, session, send, call, answer };
+  return { process, ambient, closings: holder.closings, holder, session, send, call, answer };
 }
 
 /** An answer of the server. */

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import SQLite from 'better-sqlite3';
+import { hostProcesses } from './sandbox-processes.js';
 import type { Deployment, Service } from './service.js';
 
 const run = promisify(execFile);
@@ -18,7 +19,10 @@ export async function firewall(): Promise<string> {
 }
 
 /** Whatever these deployments have left on the machine, one line each. They were read while they ran. */
-export async function findLeftovers(service: Service, deployments: Deployment[]): Promise<string[]> {
+export async function findLeftovers(
+  service: Pick<Service, 'dataDir'>,
+  deployments: Deployment[],
+): Promise<string[]> {
   const found: string[] = [];
   const note = (kind: string, names: string[]): void => {
     found.push(...names.map((name) => `${kind} ${name}`));
@@ -51,7 +55,7 @@ export async function findLeftovers(service: Service, deployments: Deployment[])
   note('file', readdirSync(service.dataDir, { recursive: true, encoding: 'utf8' }).filter(isOurs));
   note('mount', readFileSync('/proc/mounts', 'utf8').split('\n').filter(isOurs));
   note('loop device', (await lines('losetup', '--list', '--noheadings')).filter(isOurs));
-  note('process', commandLines().filter(isOurs));
+  note('process', hostProcesses().filter(isOurs));
   note(
     'route',
     (await lines('ip', 'route')).filter((line) =>
@@ -63,7 +67,7 @@ export async function findLeftovers(service: Service, deployments: Deployment[])
 }
 
 /** Every row of every table, as JSON. */
-function rowsOf(service: Service): string[] {
+function rowsOf(service: Pick<Service, 'dataDir'>): string[] {
   const file = readdirSync(service.dataDir).find((name) => /\.(db|sqlite)$/.test(name));
   if (file === undefined) throw new Error(`There is no database in ${service.dataDir}`);
   const db = new SQLite(join(service.dataDir, file), { readonly: true });
@@ -81,16 +85,4 @@ function rowsOf(service: Service): string[] {
   } finally {
     db.close();
   }
-}
-
-function commandLines(): string[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map((pid) => {
-      try {
-        return `${pid} ${readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')}`;
-      } catch {
-        return '';
-      }
-    });
 }

@@ -1,21 +1,22 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { env } from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { tableNameOf } from '../../src/containers/docker/firewall-rules.js';
+import { freePort, subnetPoolOf, uidsOf } from './own-place.js';
+import { PAUSES } from './pauses.js';
+import { PausingFront } from './pausing-front.js';
+import { type ServiceEnd, ServiceProcess, type ServiceRun } from './service-process.js';
 
-const MAIN = new URL('../../dist/main.js', import.meta.url).pathname;
 const POLL_MS = 50;
 const START_MS = 30_000;
 /** Forty at once take their time on two cores. */
 const SETTLE_MS = 240_000;
 const STOP_MS = 30_000;
-const UIDS_PER_SERVICE = 64;
 
 /** The part of the resource that tests look at. */
 export interface Deployment {
@@ -45,6 +46,9 @@ export interface DeploymentRequest {
   maxPids?: number;
   warmProcesses?: number;
   startTimeoutSeconds?: number;
+  pauseAfterSeconds?: number;
+  sessionIdleSeconds?: number;
+  autoStart?: boolean;
 }
 
 export interface ApiAnswer<T> {
@@ -53,57 +57,73 @@ export interface ApiAnswer<T> {
   body: T;
 }
 
-/** The built service as a process of its own, with its own port, data directory, addresses and uids. */
+interface ServiceOptions {
+  apiKey?: string;
+  env?: Record<string, string>;
+  /** `crashAt` works. */
+  canCrash?: boolean;
+  /** Its URLs and its port are those of a front that forces a pause between any two requests; see pausing-front.ts. */
+  pauses?: boolean;
+  /** In place of a process; `settings` is its environment, everything it prints goes to `print`. */
+  launch?: (settings: Record<string, string>, print: (text: string) => void) => ServiceRun;
+}
+
+/**
+ * The built service as a process of its own, with its own port, data directory, addresses and uids. A restart is another
+ * process with the same.
+ */
 export class Service {
   private readonly output: string[] = [];
+  private process: ServiceRun;
 
   private constructor(
-    readonly port: number,
+    private readonly ownPort: number,
     readonly apiKey: string,
     readonly dataDir: string,
-    private readonly subnetPool: string,
-    private readonly child: ChildProcess,
+    private readonly options: ServiceOptions,
+    readonly front: PausingFront | undefined,
   ) {
-    for (const stream of [child.stdout, child.stderr]) {
-      stream?.setEncoding('utf8').on('data', (text: string) => this.output.push(text));
-    }
+    this.process = this.launch({});
   }
 
   /** Resolves when /health is good. */
-  static async start(options: { apiKey?: string; env?: Record<string, string> } = {}): Promise<Service> {
-    if (!existsSync(MAIN)) throw new Error(`${MAIN} is missing: run "npm run build" first`);
-    const { apiKey = randomBytes(24).toString('base64url') } = options;
+  static async start(options: ServiceOptions = {}): Promise<Service> {
+    const { apiKey = randomBytes(24).toString('base64url'), pauses = PAUSES } = options;
     const port = await freePort();
-    const subnetPool = subnetPoolOf(port);
+    const front = pauses ? await PausingFront.start(apiKey, port) : undefined;
     const dataDir = mkdtempSync(join(tmpdir(), 'mcp-runner-service-'));
-    const child = spawn(process.execPath, [MAIN], {
-      env: {
-        PATH: env['PATH'] ?? '',
-        HOME: env['HOME'] ?? '/root',
-        NODE_ENV: 'production',
-        PORT: String(port),
-        BIND_IP: '127.0.0.1',
-        API_KEY: apiKey,
-        DATA_DIR: dataDir,
-        SANDBOX_SUBNET_POOL: subnetPool,
-        ...uidsOf(port),
-        ...options.env,
-      },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    const service = new Service(port, apiKey, dataDir, subnetPool, child);
+    const service = new Service(port, apiKey, dataDir, options, front);
     try {
       await service.untilHealthy();
     } catch (error) {
-      child.kill('SIGKILL');
+      await front?.stop();
+      await service.kill();
       rmSync(dataDir, { recursive: true, force: true });
       throw error;
     }
     return service;
   }
 
+  /** Where clients come. */
+  get port(): number {
+    return this.front?.port ?? this.ownPort;
+  }
+
+  get subnetPool(): string {
+    return this.options.env?.['SANDBOX_SUBNET_POOL'] ?? subnetPoolOf(this.ownPort);
+  }
+
+  /** The first and the last uid of its sandboxes. */
+  get uids(): [number, number] {
+    return uidsOf(this.ownPort);
+  }
+
   get origin(): string {
     return `http://localhost:${this.port}`;
+  }
+
+  get pid(): number {
+    return this.process.pid;
   }
 
   /** Everything the service has printed. */
@@ -169,63 +189,94 @@ export class Service {
       throw new Error(`DELETE of ${id} answered ${answer.status}: ${JSON.stringify(answer.body)}`);
   }
 
+  /** Delete all its deployments. */
+  async deleteAll(): Promise<void> {
+    const { body } = await this.api<{ items: Deployment[] }>('GET', '/api/deployment?limit=100');
+    await Promise.all(body.items.map(({ id }) => this.delete(id)));
+  }
+
+  /** SIGKILL. */
+  async kill(): Promise<void> {
+    await this.process.end('SIGKILL', STOP_MS);
+  }
+
+  /** From now on it kills itself at this point; see crash-at.mjs. */
+  crashAt(point: string): Promise<void> {
+    return this.process.crashAt(point);
+  }
+
+  /** Waits for an end that is not caused here. Throws when it does not come. */
+  untilExited(): Promise<ServiceEnd> {
+    return this.process.untilExited();
+  }
+
+  /** Another process on the same data, at the same URLs; one that still runs is ended with SIGTERM. Resolves when /health is good. */
+  async restart(): Promise<void> {
+    await this.process.end('SIGTERM', STOP_MS);
+    this.process = this.launch({});
+    await this.untilHealthy();
+  }
+
+  /** As `restart`, but with this point to crash at. Resolves when it has ended. */
+  async restartUntilCrash(point: string): Promise<ServiceEnd> {
+    await this.process.end('SIGTERM', STOP_MS);
+    this.process = this.launch({ CRASH_AT: point });
+    return this.untilExited();
+  }
+
   /** Delete its deployments, end it with SIGTERM, and insist that it ends well. */
   async stop(): Promise<void> {
-    let code: number | string | null = null;
+    let end: ServiceEnd | undefined;
     try {
-      const { body } = await this.api<{ items: Deployment[] }>('GET', '/api/deployment?limit=100');
-      await Promise.all(body.items.map(({ id }) => this.delete(id)));
+      await this.deleteAll();
     } finally {
-      code = await this.end();
+      await this.front?.stop();
+      end = await this.process.end('SIGTERM', STOP_MS);
       rmSync(this.dataDir, { recursive: true, force: true });
     }
     await this.removeFirewall();
-    if (code !== 0) throw new Error(`The service ended with ${code}\n${this.log}`);
+    if (end !== 0) throw new Error(`The service ended with ${end}\n${this.log}`);
+  }
+
+  /** Its whole environment; commands beside it have the same. */
+  get settings(): Record<string, string> {
+    const [first, last] = this.uids;
+    return {
+      PATH: env['PATH'] ?? '',
+      HOME: env['HOME'] ?? '/root',
+      NODE_ENV: 'production',
+      PORT: String(this.ownPort),
+      BIND_IP: '127.0.0.1',
+      API_KEY: this.apiKey,
+      DATA_DIR: this.dataDir,
+      SANDBOX_SUBNET_POOL: this.subnetPool,
+      SANDBOX_UID_FIRST: String(first),
+      SANDBOX_UID_LAST: String(last),
+      ...(this.front && { PUBLIC_URL: this.origin }),
+      ...this.options.env,
+    };
+  }
+
+  private launch(extra: Record<string, string>): ServiceRun {
+    const settings = { ...this.settings, ...extra };
+    const print = (text: string): unknown => this.output.push(text);
+    return (
+      this.options.launch?.(settings, print) ??
+      new ServiceProcess(settings, this.options.canCrash === true, print)
+    );
   }
 
   /** It outlives the service on purpose, for the sandboxes that do; here there are none. */
   private async removeFirewall(): Promise<void> {
-    const table = `mcp_runner_${this.subnetPool.replaceAll(/[./]/g, '_')}`;
-    await promisify(execFile)('nft', ['delete', 'table', 'inet', table]);
+    await promisify(execFile)('nft', ['delete', 'table', 'inet', tableNameOf(this.subnetPool)]);
   }
 
-  private async end(): Promise<number | string | null> {
-    if (this.child.exitCode === null && this.child.signalCode === null) {
-      const ended = once(this.child, 'exit');
-      this.child.kill('SIGTERM');
-      const late = setTimeout(() => this.child.kill('SIGKILL'), STOP_MS);
-      await ended;
-      clearTimeout(late);
-    }
-    return this.child.exitCode ?? this.child.signalCode;
-  }
-
-  private async untilHealthy(): Promise<void> {
+  async untilHealthy(): Promise<void> {
     for (const until = Date.now() + START_MS; Date.now() < until; await delay(POLL_MS)) {
-      if (this.child.exitCode !== null) throw new Error(`The service did not start:\n${this.log}`);
+      if (this.process.ended !== undefined) throw new Error(`The service did not start:\n${this.log}`);
       const health = await fetch(`${this.origin}/health`).catch(() => undefined);
       if (health?.ok) return;
     }
     throw new Error(`The service is not healthy after ${START_MS} ms:\n${this.log}`);
   }
-}
-
-export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  if (address === null || typeof address === 'string') throw new Error('There is no free port');
-  return address.port;
-}
-
-/** A /20 that services on other ports most likely do not have. */
-function subnetPoolOf(port: number): string {
-  return `10.${128 + ((port >> 4) % 64)}.${(port % 16) * 16}.0/20`;
-}
-
-function uidsOf(port: number): Record<string, string> {
-  const first = 300_000 + (port % 4096) * UIDS_PER_SERVICE;
-  return { SANDBOX_UID_FIRST: String(first), SANDBOX_UID_LAST: String(first + UIDS_PER_SERVICE - 1) };
 }
