@@ -4,15 +4,17 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { env } from 'node:process';
 
 const root = new URL('..', import.meta.url).pathname;
 const work = mkdtempSync(join(tmpdir(), 'mcp-runner-test-'));
-const report = join(work, 'vitest.json');
+const report = join(work, 'report.json');
 const print = (text) => process.stdout.write(`${text}\n`);
 
 function run(command, args) {
   print(`\n==> ${[command, ...args].join(' ')}`);
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit' });
+  const options = { cwd: root, stdio: 'inherit', env: { ...env, TEST_REPORT: report } };
+  const { status, error } = spawnSync(command, args, options);
   if (error) print(String(error));
   return status === 0;
 }
@@ -21,37 +23,28 @@ function readReport() {
   try {
     return JSON.parse(readFileSync(report, 'utf8'));
   } catch {
-    return { numPassedTests: 0, numTotalTests: 0, testResults: [] };
+    return { passed: 0, problems: [{ tests: 1, text: 'vitest ended without a report' }] };
   }
 }
 
-/** One line for each thing that is not as it should be; empty when all is well. */
-function problemsOf({ numTotalTests, testResults }, vitestIsHappy) {
-  const problems = testResults.flatMap(({ name, status, message, assertionResults }) => {
-    const tests = assertionResults.filter((test) => test.status !== 'passed');
-    if (status !== 'passed' && tests.length === 0) return [`${name}: ${message || status}`];
-    return tests.map((test) => `${test.status}: ${test.fullName}`);
-  });
-  if (numTotalTests === 0) problems.push('there were no tests');
-  if (!vitestIsHappy && problems.length === 0) problems.push('vitest failed outside of a test');
-  return problems;
+function runTests() {
+  const reporters = ['--reporter=default', '--reporter=./scripts/test-report.mjs'];
+  const isHappy = run('npx', ['vitest', 'run', '--config', 'test/vitest.config.ts', ...reporters]);
+  const { passed, problems } = readReport();
+  if (passed === 0) problems.push({ tests: 1, text: 'no test has passed' });
+  if (!isHappy && problems.length === 0) problems.push({ tests: 1, text: 'vitest failed outside of a test' });
+  return { passed, problems };
 }
 
 try {
-  const problems = [];
-  const buildIsGood = run('npm', ['run', '--silent', 'build']);
-  if (!buildIsGood) problems.push('npm run build');
-  if (!run('npm', ['run', '--silent', 'lint'])) problems.push('npm run lint');
-  let passed = 0;
-  if (buildIsGood) {
-    const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-    const happy = run('npx', ['vitest', 'run', '--config', 'test/vitest.config.ts', ...reporters]);
-    const results = readReport();
-    passed = results.numPassedTests;
-    problems.push(...problemsOf(results, happy));
-  }
-  for (const problem of problems) print(`not passed: ${problem}`);
-  print(`${passed} passed, ${problems.length} failed`);
+  const isBuilt = run('npm', ['run', '--silent', 'build']);
+  const isClean = run('npm', ['run', '--silent', 'lint']);
+  const { passed, problems } = isBuilt
+    ? runTests()
+    : { passed: 0, problems: [{ tests: 1, text: 'npm run build' }] };
+  if (!isClean) problems.push({ tests: 1, text: 'npm run lint' });
+  for (const { text } of problems) print(`not passed: ${text}`);
+  print(`${passed} passed, ${problems.reduce((sum, { tests }) => sum + tests, 0)} failed`);
   process.exitCode = problems.length === 0 ? 0 : 1;
 } finally {
   rmSync(work, { recursive: true });
