@@ -3,7 +3,8 @@ import { Logger } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { NextFunction, Request, Response } from 'express';
 import { Config } from './config/config.js';
-import { DeploymentEvents } from './deployments/deployment-events.js';
+import { DeploymentsRepository } from './deployments/deployments.repository.js';
+import { StartWatch } from './deployments/start-watch.js';
 import { AppError } from './errors/app-error.js';
 import { jsonBody, refuseOddBody } from './errors/json-body.js';
 import { ProblemFilter } from './errors/problem.filter.js';
@@ -46,10 +47,19 @@ export function setUpApp(app: NestExpressApplication): void {
   app.useGlobalPipes(requestValidation());
   app.useGlobalFilters(new ProblemFilter(report));
   app.get(GatewayFaults).reportTo(report);
-  app.get(DeploymentEvents).onStart((start) => {
-    if (start.durationMs >= config.slowStartSeconds * 1000) reportSlowStart(start);
-  });
+  reportSlowStarts(app, config.slowStartSeconds);
   setTimeouts(app.getHttpServer());
+}
+
+function reportSlowStarts(app: NestExpressApplication, slowSeconds: number): void {
+  const deployments = app.get(DeploymentsRepository);
+  app.get(StartWatch).observe({
+    ended({ deploymentId, kind }, outcome, times) {
+      const transport = deployments.find(deploymentId)?.transport;
+      if (transport === undefined || outcome === 'superseded' || times.seconds < slowSeconds) return;
+      reportSlowStart({ transport, kind, outcome, ...times });
+    },
+  });
 }
 
 /** Before all that reads bodies, and all that would slow its messages down. */

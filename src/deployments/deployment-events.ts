@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { within } from '../waiting/within.js';
-import type { ReasonCode, Status, TransportType } from './deployment.js';
+import type { ReasonCode, Status } from './deployment.js';
 
 export interface StatusChange {
   deploymentId: string;
@@ -17,19 +17,6 @@ export interface ServerCrash {
   code: ReasonCode;
 }
 
-/** How a start went that has ended. */
-export interface StartOutcome {
-  deploymentId: string;
-  transport: TransportType;
-  /** Why it was started. */
-  why: ReasonCode;
-  /** `running`, or why it failed. */
-  outcome: 'running' | ReasonCode;
-  durationMs: number;
-  /** Of that until the sandbox ran, the image's pull included; undefined: it never ran. */
-  sandboxMs: number | undefined;
-}
-
 /** For the processes in a sandbox to end in order: stdin closed, SIGTERM, SIGKILL. */
 const LEAVE_MS = 10_000;
 
@@ -40,7 +27,6 @@ export class DeploymentEvents {
   private readonly listeners = new Set<(change: StatusChange) => void>();
   private readonly witnesses = new Set<(crash: ServerCrash) => void>();
   private readonly clients = new Set<(deploymentId: string) => void>();
-  private readonly starts = new Set<(start: StartOutcome) => void>();
   private readonly guests = new Set<(deploymentId: string) => Promise<void>>();
 
   /** Calls `listener` after each change, until the returned function is called. It must not throw and not wait. */
@@ -58,16 +44,6 @@ export class DeploymentEvents {
   /** The process that serves all clients of a deployment is there. */
   serving(deploymentId: string): void {
     this.tell(this.clients, deploymentId);
-  }
-
-  /** Calls `listener` after each start that succeeded or failed. It must not throw and not wait. */
-  onStart(listener: (start: StartOutcome) => void): () => void {
-    this.starts.add(listener);
-    return () => this.starts.delete(listener);
-  }
-
-  started(start: StartOutcome): void {
-    this.tell(this.starts, start);
   }
 
   /** Waits for `listener` each time before a sandbox is stopped, until the returned function is called. */

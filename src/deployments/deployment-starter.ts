@@ -9,8 +9,8 @@ import { DeploymentLifecycle } from './deployment-lifecycle.js';
 import type { DeploymentRow } from './deployment.table.js';
 import { DeploymentsRepository, type SandboxFacts } from './deployments.repository.js';
 import { ServerProbe } from './server-probe.js';
-import { StartClock } from './start-clock.js';
 import { StartDeadline } from './start-deadline.js';
+import { StartWatch } from './start-watch.js';
 
 /** Many starts at once share few cores; the server's own time counts once its sandbox runs. */
 const ENGINE_SILENCE_SECONDS = 180;
@@ -32,6 +32,7 @@ export class DeploymentStarter {
     private readonly runtime: SandboxRuntime,
     private readonly serverProbe: ServerProbe,
     private readonly events: DeploymentEvents,
+    private readonly watch: StartWatch,
   ) {}
 
   /**
@@ -48,23 +49,19 @@ export class DeploymentStarter {
     const facts = { ...NO_SANDBOX, hasAccount: row.hasAccount, hasRemains: true };
     if (row.status === 'starting') this.repository.annotate(row.id, 'starting', why, Date.now(), facts);
     else if (this.lifecycle.move(row.id, 'starting', why, Date.now(), { facts }) === undefined) return;
-    const clock = new StartClock();
     try {
       // Of a sandbox that is replaced.
       if (row.hasRemains) await this.events.stopping(row.id);
-      const sandbox = await this.startAndProbe(row, why, clock, signal);
+      const sandbox = await this.startAndProbe(row, why, signal);
       const facts = factsOf(sandbox);
       const ready = readyBecause(why);
-      // Another has changed its mind meanwhile, and stops what runs.
-      if (this.lifecycle.move(row.id, 'running', ready, Date.now(), { facts }) === undefined) return;
-      this.events.started({ ...clock.stop(), ...whatStarted(row, why), outcome: 'running' });
+      // Not where another has changed its mind meanwhile, and stops what runs.
+      this.lifecycle.move(row.id, 'running', ready, Date.now(), { facts });
     } catch (error) {
       if (signal.aborted) return;
       // It is not its fault: it comes up together with the engine.
       if (isOfTheHost(error, row)) throw error;
-      const times = clock.stop();
-      const code = await this.fail(row, error, signal);
-      this.events.started({ ...times, ...whatStarted(row, why), outcome: code });
+      await this.fail(row, error, signal);
     }
   }
 
@@ -85,12 +82,7 @@ export class DeploymentStarter {
     return { code: 'in_progress', message: 'Preparing the sandbox.' };
   }
 
-  private async startAndProbe(
-    row: DeploymentRow,
-    why: StatusReason,
-    clock: StartClock,
-    signal: AbortSignal,
-  ): Promise<Sandbox> {
+  private async startAndProbe(row: DeploymentRow, why: StatusReason, signal: AbortSignal): Promise<Sandbox> {
     const deadline = new StartDeadline(signal);
     const progress = (doing: string, seconds = ENGINE_SILENCE_SECONDS): void => {
       if (!deadline.progress(doing, seconds)) return;
@@ -104,7 +96,7 @@ export class DeploymentStarter {
         (doing) => progress(doing),
         deadline.signal,
       );
-      clock.sandboxRuns();
+      this.watch.sandboxRuns(row.id);
       // A client waits, and the server has answered before: it is not made to boot twice.
       if (PROVEN.has(why.code) && row.imageId === sandbox.imageId) return sandbox;
       progress('Waiting for the MCP server to answer.', row.startTimeoutSeconds);
@@ -120,7 +112,7 @@ export class DeploymentStarter {
     }
   }
 
-  private async fail(row: DeploymentRow, error: unknown, signal: AbortSignal): Promise<ReasonCode> {
+  private async fail(row: DeploymentRow, error: unknown, signal: AbortSignal): Promise<void> {
     const hasRun = row.imageId !== null;
     let hasRemains = hasRun;
     try {
@@ -135,17 +127,12 @@ export class DeploymentStarter {
       this.logger.warn({ event: 'cleanup_failed', deploymentId: row.id, error: String(removal) });
     }
     const known = error instanceof AppError ? error : new AppError('sandbox_start_failed', { cause: error });
-    if (signal.aborted) return known.code;
+    if (signal.aborted) return;
     if (known !== error) this.logger.error(error);
     const reason = { code: known.code, message: known.detail ?? `${known.title}.` };
     const facts = { ...NO_SANDBOX, hasAccount: hasRun && row.hasAccount, hasRemains };
     this.lifecycle.move(row.id, 'failed', reason, Date.now(), { facts });
-    return known.code;
   }
-}
-
-function whatStarted({ id, transport }: DeploymentRow, { code }: StatusReason) {
-  return { deploymentId: id, transport, why: code };
 }
 
 /** Why a sandbox that ran is started again. */

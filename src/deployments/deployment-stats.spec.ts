@@ -15,7 +15,7 @@ beforeEach(() => {
   fixture = new DeploymentsFixture();
   census = new SessionCensus();
   const { service, runtime, activity, events } = fixture;
-  stats = new DeploymentStats(service, runtime, activity, census, new WakeTimes(events));
+  stats = new DeploymentStats(service, runtime, activity, census, new WakeTimes(fixture.starts, events));
 });
 
 afterEach(async () => {

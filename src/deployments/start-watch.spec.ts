@@ -1,18 +1,19 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { ReasonCode, Status } from './deployment.js';
 import { DeploymentEvents } from './deployment-events.js';
-import { StartWatch } from './start-watch.js';
+import { type StartTimes, StartWatch } from './start-watch.js';
 
 let events: DeploymentEvents;
+let watch: StartWatch;
 let told: string[];
 
 beforeEach(() => {
   events = new DeploymentEvents();
   told = [];
-  const watch = new StartWatch(events);
+  watch = new StartWatch(events);
   watch.observe({
     began: ({ deploymentId, kind }) => told.push(`${deploymentId} ${kind}`),
-    ended: ({ deploymentId, kind }, end, seconds) => {
+    ended: ({ deploymentId, kind }, end, { seconds }) => {
       expect(seconds).toBeGreaterThanOrEqual(0);
       expect(seconds).toBeLessThan(60);
       told.push(`${deploymentId} ${kind} ${end}`);
@@ -63,5 +64,23 @@ describe('a start', () => {
     move('starting', 'running', 'ready', 'b');
     move('starting', 'running', 'ready');
     expect(told).toEqual(['a wake', 'b start', 'b start ready', 'a wake ready']);
+  });
+
+  it('is timed in two parts: until the sandbox runs, and all of it', () => {
+    const times: StartTimes[] = [];
+    watch.observe({ ended: (_start, _end, took) => times.push(took) });
+    move('pending', 'starting', 'in_progress');
+    const before = performance.now();
+    while (performance.now() < before + 20);
+    watch.sandboxRuns('a');
+    while (performance.now() < before + 40);
+    move('starting', 'running', 'ready');
+    move('paused', 'starting', 'waking');
+    watch.sandboxRuns('b');
+    move('starting', 'failed', 'image_not_found');
+    const [whole, without] = times;
+    expect(whole?.sandboxSeconds).toBeGreaterThanOrEqual(0.02);
+    expect(whole?.seconds).toBeGreaterThanOrEqual((whole?.sandboxSeconds ?? 0) + 0.01);
+    expect(without?.sandboxSeconds).toBeUndefined();
   });
 });

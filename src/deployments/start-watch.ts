@@ -17,19 +17,33 @@ export interface Start {
 /** `ready`: it runs · `superseded`: it was paused or deleted meanwhile · else why it failed. */
 export type StartEnd = ReasonCode | 'superseded';
 
-/** Must not throw and not wait. */
-export interface StartObserver {
-  began(start: Start): void;
-  /** Of the same object that began. `seconds`: since then. */
-  ended(start: Start, end: StartEnd, seconds: number): void;
+/** How long a start took. */
+export interface StartTimes {
+  seconds: number;
+  /** Of that until the sandbox ran, the image's pull included; undefined: it never ran, or ran already. */
+  sandboxSeconds: number | undefined;
 }
 
-/** Tells of starts as a whole, which in the rows are two changes of status. */
+/** Must not throw and not wait. */
+export interface StartObserver {
+  began?(start: Start): void;
+  /** Of the same object that began. */
+  ended(start: Start, end: StartEnd, times: StartTimes): void;
+}
+
+/** A start under way; in milliseconds of `performance.now()`. */
+interface OpenStart {
+  readonly start: Start;
+  readonly beganAt: number;
+  sandboxRanAt?: number;
+}
+
+/** The one stopwatch of starts: tells of them as a whole, which in the rows are two changes of status. */
 @Injectable()
 export class StartWatch {
   private readonly observers: StartObserver[] = [];
   /** Those under way, by deployment. */
-  private readonly starts = new Map<string, { start: Start; beganAt: number }>();
+  private readonly starts = new Map<string, OpenStart>();
 
   constructor(events: DeploymentEvents) {
     events.onStatus((change) => this.follow(change));
@@ -39,19 +53,32 @@ export class StartWatch {
     this.observers.push(observer);
   }
 
+  /** From here on it is the server that is waited for. */
+  sandboxRuns(deploymentId: string): void {
+    const open = this.starts.get(deploymentId);
+    if (open) open.sandboxRanAt = performance.now();
+  }
+
   private follow(change: StatusChange): void {
     const { deploymentId, to } = change;
     const open = this.starts.get(deploymentId);
     if (open) {
       this.starts.delete(deploymentId);
-      const seconds = (performance.now() - open.beganAt) / 1000;
-      for (const observer of this.observers) observer.ended(open.start, endOf(change), seconds);
+      const times = timesOf(open);
+      for (const observer of this.observers) observer.ended(open.start, endOf(change), times);
     }
     if (to !== 'starting') return;
     const start = { deploymentId, kind: kindOf(change) };
     this.starts.set(deploymentId, { start, beganAt: performance.now() });
-    for (const observer of this.observers) observer.began(start);
+    for (const observer of this.observers) observer.began?.(start);
   }
+}
+
+function timesOf({ beganAt, sandboxRanAt }: OpenStart): StartTimes {
+  return {
+    seconds: (performance.now() - beganAt) / 1000,
+    sandboxSeconds: sandboxRanAt === undefined ? undefined : (sandboxRanAt - beganAt) / 1000,
+  };
 }
 
 function endOf({ to, code }: StatusChange): StartEnd {

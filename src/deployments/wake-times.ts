@@ -1,29 +1,25 @@
 import { Injectable } from '@nestjs/common';
-import { DeploymentEvents, type StatusChange } from './deployment-events.js';
+import { DeploymentEvents } from './deployment-events.js';
+import { type Start, type StartEnd, type StartObserver, type StartTimes, StartWatch } from './start-watch.js';
 
-/** How long deployments took to be there again when they were last woken, since the service started. */
+/** How long deployments took to be there again when a request last woke them, since the service started. */
 @Injectable()
-export class WakeTimes {
-  private readonly wakingSince = new Map<string, number>();
+export class WakeTimes implements StartObserver {
   private readonly lastMs = new Map<string, number>();
 
-  constructor(events: DeploymentEvents) {
-    events.onStatus((change) => this.follow(change, performance.now()));
+  constructor(starts: StartWatch, events: DeploymentEvents) {
+    starts.observe(this);
+    events.onStatus(({ deploymentId, to }) => {
+      if (to === 'deleted') this.lastMs.delete(deploymentId);
+    });
   }
 
-  /** Milliseconds from the request, or the call of the API, to `running`; undefined: it was not woken. */
+  /** Milliseconds from the request to `running`; undefined: it was not woken. */
   lastMsOf(deploymentId: string): number | undefined {
     return this.lastMs.get(deploymentId);
   }
 
-  private follow({ deploymentId, from, to }: StatusChange, now: number): void {
-    if (to === 'deleted') this.lastMs.delete(deploymentId);
-    if (to === 'starting' && (from === 'paused' || from === 'pausing')) {
-      this.wakingSince.set(deploymentId, now);
-      return;
-    }
-    const since = this.wakingSince.get(deploymentId);
-    this.wakingSince.delete(deploymentId);
-    if (to === 'running' && since !== undefined) this.lastMs.set(deploymentId, Math.round(now - since));
+  ended({ deploymentId, kind }: Start, end: StartEnd, { seconds }: StartTimes): void {
+    if (kind === 'wake' && end === 'ready') this.lastMs.set(deploymentId, Math.round(seconds * 1000));
   }
 }

@@ -3,7 +3,13 @@ import type { Counter, Histogram } from 'prom-client';
 import { STATUSES } from '../deployments/deployment.js';
 import { DeploymentCountsRepository } from '../deployments/deployment-counts.repository.js';
 import { DeploymentEvents, type StatusChange } from '../deployments/deployment-events.js';
-import { type Start, type StartEnd, type StartObserver, StartWatch } from '../deployments/start-watch.js';
+import {
+  type Start,
+  type StartEnd,
+  type StartObserver,
+  type StartTimes,
+  StartWatch,
+} from '../deployments/start-watch.js';
 import { MetricsRegistry } from './metrics-registry.js';
 
 const SECONDS = [0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180];
@@ -66,11 +72,7 @@ export class DeploymentMetrics implements StartObserver {
     starts.observe(this);
   }
 
-  began(): void {
-    return undefined;
-  }
-
-  ended({ kind }: Start, code: StartEnd, seconds: number): void {
+  ended({ kind }: Start, code: StartEnd, { seconds }: StartTimes): void {
     this.starts.inc({ kind, code });
     if (code === 'ready') this.durations.observe({ kind }, seconds);
   }

@@ -120,10 +120,10 @@ describe('what is reported to Sentry', () => {
   it('is of a slow start only how long it took, how it ended and what it was', () => {
     const start = {
       transport: 'stdio',
-      why: 'waking',
+      kind: 'wake',
       outcome: 'hunter2: pull failed',
-      durationMs: 61_000.4,
-      sandboxMs: 1000.2,
+      seconds: 61.0004,
+      sandboxSeconds: 1.0002,
     };
     const extra = { ...slowStartEvent(start).extra, image: 'hunter2' };
     expect(reportable({ type: undefined, ...slowStartEvent(start), extra }, ROOT)).toEqual({
@@ -132,7 +132,7 @@ describe('what is reported to Sentry', () => {
       level: 'warning',
       message: SLOW_START,
       fingerprint: ['slow-start', 'stdio', 'other'],
-      tags: { transport: 'stdio', why: 'waking', outcome: 'other' },
+      tags: { transport: 'stdio', kind: 'wake', outcome: 'other' },
       extra: { durationMs: 61_000, sandboxMs: 1000, serverMs: 60_000 },
     });
   });

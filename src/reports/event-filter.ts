@@ -56,7 +56,7 @@ function slowStartOf(event: ErrorEvent): Partial<ErrorEvent> {
     ...(event.fingerprint !== undefined && { fingerprint: event.fingerprint }),
     tags: {
       ...tagOf(event, 'transport', CODE),
-      ...tagOf(event, 'why', CODE),
+      ...tagOf(event, 'kind', CODE),
       ...tagOf(event, 'outcome', CODE),
       ...tagOf(event, 'repeats', /^\d{1,9}$/),
     },

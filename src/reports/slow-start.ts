@@ -2,13 +2,13 @@
 export interface SlowStart {
   /** `stdio`, `streamable_http`, `sse`. */
   transport: string;
-  /** Why it was started: a code of the registry. */
-  why: string;
-  /** `running`, or the code of why it failed. */
+  /** `start`, `wake`, `restart`, `recovery`, `adoption`. */
+  kind: string;
+  /** `ready`, or the code of why it failed. */
   outcome: string;
-  durationMs: number;
-  /** Of that until the sandbox ran, the image's pull included; undefined: it never ran. */
-  sandboxMs: number | undefined;
+  seconds: number;
+  /** Of that until the sandbox ran, the image's pull included; undefined: it never ran, or ran already. */
+  sandboxSeconds: number | undefined;
 }
 
 /** What Sentry shows as the title; also how the filter knows such an event. */
@@ -17,17 +17,17 @@ const CODE = /^[a-z_]{1,40}$/;
 
 /** As tags, to search by, and as numbers. */
 export function slowStartEvent(start: SlowStart) {
-  const { transport, why, outcome, durationMs, sandboxMs } = start;
+  const { transport, kind, outcome, seconds, sandboxSeconds } = start;
   return {
     message: SLOW_START,
     level: 'warning' as const,
     fingerprint: ['slow-start', codeOf(transport), codeOf(outcome)],
-    tags: { transport: codeOf(transport), why: codeOf(why), outcome: codeOf(outcome) },
+    tags: { transport: codeOf(transport), kind: codeOf(kind), outcome: codeOf(outcome) },
     extra: {
-      durationMs: Math.round(durationMs),
-      ...(sandboxMs !== undefined && {
-        sandboxMs: Math.round(sandboxMs),
-        serverMs: Math.round(durationMs - sandboxMs),
+      durationMs: Math.round(seconds * 1000),
+      ...(sandboxSeconds !== undefined && {
+        sandboxMs: Math.round(sandboxSeconds * 1000),
+        serverMs: Math.round((seconds - sandboxSeconds) * 1000),
       }),
     },
   };

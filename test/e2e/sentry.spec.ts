@@ -138,7 +138,7 @@ describe('a service with a SENTRY_DSN', () => {
       message: 'A deployment started slowly',
       level: 'warning',
       environment: 'production',
-      tags: { transport: 'stdio', why: 'in_progress', outcome: 'running' },
+      tags: { transport: 'stdio', kind: 'start', outcome: 'ready' },
     });
     const { durationMs = 0, sandboxMs = 0, serverMs = 0 } = event?.extra ?? {};
     expect(serverMs).toBeGreaterThan(1900);

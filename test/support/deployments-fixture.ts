@@ -19,6 +19,7 @@ import { IdleClockRepository } from '../../src/deployments/idle-clock.repository
 import { OrphanCleaner } from '../../src/deployments/orphan-cleaner.js';
 import { Reconciler } from '../../src/deployments/reconciler.js';
 import { ServerProbe } from '../../src/deployments/server-probe.js';
+import { StartWatch } from '../../src/deployments/start-watch.js';
 import { EventLog } from '../../src/events/event-log.js';
 import { LogStore } from '../../src/logs/log-store.js';
 import { DEFAULT_TENANT_ID } from '../../src/tenancy/principal.js';
@@ -84,6 +85,7 @@ export class DeploymentsFixture {
   readonly database: Database;
   readonly repository: DeploymentsRepository;
   readonly events = new DeploymentEvents();
+  readonly starts = new StartWatch(this.events);
   readonly log = new EventLog();
   readonly changes: StatusChange[] = [];
   readonly lifecycle: DeploymentLifecycle;
@@ -117,7 +119,7 @@ export class DeploymentsFixture {
     const { crashes } = this;
     this.capacity = new Capacity(this.config, repository, this.idleClock, lifecycle, this.activity, events);
     const { capacity } = this;
-    const starter = new DeploymentStarter(repository, lifecycle, runtime, this.probe, events);
+    const starter = new DeploymentStarter(repository, lifecycle, runtime, this.probe, events, this.starts);
     const orphans = new OrphanCleaner(repository, runtime, this.logs);
     this.reconciler = new Reconciler(
       repository,
