@@ -1,6 +1,5 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
-import { LANES } from './support/lane.js';
 
 /** They look at all that is on the machine, count its memory or need all of it. */
 const ALONE = [
@@ -52,7 +51,7 @@ export default defineConfig({
           name: 'engine',
           include: ['test/**/*.spec.ts'],
           exclude: ALONE,
-          maxWorkers: LANES,
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
       },

@@ -1,5 +1,4 @@
 import { defineConfig } from 'vitest/config';
-import { LANES } from '../support/lane.js';
 
 /** The suite that says that every client is served, with a pause forced between any two requests. Takes about half an hour. */
 export default defineConfig({
@@ -17,7 +16,7 @@ export default defineConfig({
     setupFiles: ['test/paused/exceptions.ts'],
     env: { TEST_PAUSES: '1' },
     pool: 'forks',
-    maxWorkers: LANES,
+    maxWorkers: 2,
     testTimeout: 1_200_000,
     hookTimeout: 1_200_000,
     expect: { poll: { timeout: 60_000 } },

@@ -8,6 +8,8 @@ import SQLite from 'better-sqlite3';
 /** What tests keep between runs: packages and what images are made of. */
 export const CACHE = env['MCP_RUNNER_TEST_CACHE'] ?? join(homedir(), '.cache', 'mcp-runner-test');
 
+/** Kept from being closed, which would end the lock. */
+const kept: SQLite.Database[] = [];
 const WAIT_MS = 600_000;
 const POLL_MS = 100;
 
@@ -16,8 +18,7 @@ const POLL_MS = 100;
  * SQLite file because Node itself cannot lock; it ends with its holder, however that ends.
  */
 export async function oneAtATime<T>(name: string, work: () => Promise<T>): Promise<T> {
-  mkdirSync(CACHE, { recursive: true });
-  const file = new SQLite(join(CACHE, `${name}.lock`), { timeout: 0 });
+  const file = open(name);
   try {
     const until = Date.now() + WAIT_MS;
     while (!take(file)) {
@@ -28,6 +29,20 @@ export async function oneAtATime<T>(name: string, work: () => Promise<T>): Promi
   } finally {
     file.close();
   }
+}
+
+/** As long as this process lives; false where another one has it. */
+export function takeAtOnce(name: string): boolean {
+  const file = open(name);
+  const isTaken = take(file);
+  if (isTaken) kept.push(file);
+  else file.close();
+  return isTaken;
+}
+
+function open(name: string): SQLite.Database {
+  mkdirSync(CACHE, { recursive: true });
+  return new SQLite(join(CACHE, `${name}.lock`), { timeout: 0 });
 }
 
 function take(file: SQLite.Database): boolean {

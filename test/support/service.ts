@@ -7,7 +7,7 @@ import { env } from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { tableNameOf } from '../../src/containers/docker/firewall-rules.js';
-import { freePort, subnetPoolOf, uidsOf } from './own-place.js';
+import { type OwnPlace, ownPlace } from './own-place.js';
 import { PAUSES } from './pauses.js';
 import { PausingFront } from './pausing-front.js';
 import { type ServiceEnd, ServiceProcess, type ServiceRun } from './service-process.js';
@@ -77,7 +77,7 @@ export class Service {
   private process: ServiceRun;
 
   private constructor(
-    private readonly ownPort: number,
+    private readonly place: OwnPlace,
     readonly apiKey: string,
     readonly dataDir: string,
     private readonly options: ServiceOptions,
@@ -89,10 +89,10 @@ export class Service {
   /** Resolves when /health is good. */
   static async start(options: ServiceOptions = {}): Promise<Service> {
     const { apiKey = randomBytes(24).toString('base64url'), pauses = PAUSES } = options;
-    const port = await freePort();
-    const front = pauses ? await PausingFront.start(apiKey, port) : undefined;
+    const place = await ownPlace();
+    const front = pauses ? await PausingFront.start(apiKey, place.port) : undefined;
     const dataDir = mkdtempSync(join(tmpdir(), 'mcp-runner-service-'));
-    const service = new Service(port, apiKey, dataDir, options, front);
+    const service = new Service(place, apiKey, dataDir, options, front);
     try {
       await service.untilHealthy();
     } catch (error) {
@@ -106,16 +106,16 @@ export class Service {
 
   /** Where clients come. */
   get port(): number {
-    return this.front?.port ?? this.ownPort;
+    return this.front?.port ?? this.place.port;
   }
 
   get subnetPool(): string {
-    return this.options.env?.['SANDBOX_SUBNET_POOL'] ?? subnetPoolOf(this.ownPort);
+    return this.options.env?.['SANDBOX_SUBNET_POOL'] ?? this.place.subnetPool;
   }
 
   /** The first and the last uid of its sandboxes. */
   get uids(): [number, number] {
-    return uidsOf(this.ownPort);
+    return this.place.uids;
   }
 
   get origin(): string {
@@ -245,7 +245,7 @@ export class Service {
       PATH: env['PATH'] ?? '',
       HOME: env['HOME'] ?? '/root',
       NODE_ENV: 'production',
-      PORT: String(this.ownPort),
+      PORT: String(this.place.port),
       BIND_IP: '127.0.0.1',
       API_KEY: this.apiKey,
       DATA_DIR: this.dataDir,
