@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { kill } from 'node:process';
 import { hostCommand, never, SandboxHost } from '../support/sandbox-host.js';
 import { changeImage, removeImages } from '../support/sandbox-images.js';
+import { hostProcesses } from '../support/sandbox-processes.js';
 
 const DECLARES_MUCH = 'mcp-runner-test/declares-much:local';
 
@@ -32,6 +34,17 @@ describe('removing a sandbox', () => {
     expect(await host.leftovers()).toEqual([]);
     expect(await host.runtime.list(never)).toEqual([]);
     await Promise.all(started.map(({ spec }) => host.runtime.remove(spec, never)));
+  });
+
+  it('does not wait for the shim of a sandbox that has stopped working', { timeout: 60_000 }, async () => {
+    const { containerId, spec } = await host.start();
+    const shim = hostProcesses().find(
+      (line) => line.includes('containerd-shim') && line.includes(containerId),
+    );
+    kill(Number(shim?.split(' ')[0]), 'SIGSTOP');
+    await host.runtime.remove(spec, never);
+    expect(await host.leftovers()).toEqual([]);
+    expect(hostProcesses().filter((line) => line.includes(containerId))).toEqual([]);
   });
 
   it('needs nothing but the id to leave nothing', async () => {

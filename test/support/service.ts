@@ -171,8 +171,7 @@ export class Service {
       const deployment = await this.get(id);
       if (deployment.status === 'running' || deployment.status === 'failed') return deployment;
     }
-    const about = this.log.split('\n').filter((line) => line.includes(id));
-    throw new Error(`${id} neither runs nor failed after ${SETTLE_MS} ms\n${about.join('\n')}`);
+    throw new Error(`${id} neither runs nor failed after ${SETTLE_MS} ms\n${this.logOf(id)}`);
   }
 
   /** Create a deployment and wait until it runs; throws the reason when it does not. */
@@ -185,8 +184,14 @@ export class Service {
 
   async delete(id: string): Promise<void> {
     const answer = await this.api('DELETE', `/api/deployment/${id}`);
-    if (answer.status !== 204)
-      throw new Error(`DELETE of ${id} answered ${answer.status}: ${JSON.stringify(answer.body)}`);
+    if (answer.status === 204) return;
+    const told = `${answer.status}: ${JSON.stringify(answer.body)}`;
+    throw new Error(`DELETE of ${id} answered ${told}\n${this.logOf(id)}`);
+  }
+
+  private logOf(id: string): string {
+    const about = this.log.split('\n').filter((line) => line.includes(id));
+    return about.join('\n');
   }
 
   /** Delete all its deployments. */

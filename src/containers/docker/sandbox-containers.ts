@@ -6,7 +6,7 @@ import { LABEL_ACCOUNT, LABEL_COMMAND, LABEL_ENTRYPOINT, LABEL_USER } from './pa
 import { liveLimitsOf } from './sandbox-limits.js';
 import { isOurs, LABEL_DEPLOYMENT, LABEL_INSTANCE, nameOf } from './sandbox-names.js';
 
-/** For the engine to tell about a container whose gVisor kernel was killed. */
+/** For the engine to remove a container whose gVisor kernel was killed. */
 const PATIENCE_MS = 5_000;
 
 export interface StoppedSandbox {
@@ -45,10 +45,16 @@ export class SandboxContainers {
   /** What was removed; undefined: there was nothing. */
   async remove(deploymentId: string): Promise<{ containerId: string; user: SandboxUser } | undefined> {
     const ids = await this.killSentries(deploymentId);
-    const container = await this.inspectOrKill(deploymentId, ids);
-    if (container === undefined) return undefined;
-    await this.engine.remove((docker) => docker.getContainer(container.Id).remove({ force: true, v: true }));
-    return { containerId: container.Id, user: userOf(container) };
+    const late = setTimeout(() => void killShims(ids), PATIENCE_MS);
+    try {
+      const container = await this.inspect(deploymentId, new AbortController().signal);
+      if (container === undefined) return undefined;
+      const containerId = container.Id;
+      await this.engine.remove((docker) => docker.getContainer(containerId).remove({ force: true, v: true }));
+      return { containerId, user: userOf(container) };
+    } finally {
+      clearTimeout(late);
+    }
   }
 
   /** Ids of the deployments of which the engine has a container, a network or a volume. */
@@ -82,30 +88,12 @@ export class SandboxContainers {
     return ids;
   }
 
-  /** The engine may go on waiting for a shim that waits for what was killed. Nobody needs the shim of what is removed. */
-  private async inspectOrKill(
-    deploymentId: string,
-    ids: string[],
-  ): Promise<Dockerode.ContainerInspectInfo | undefined> {
-    const { signal } = new AbortController();
-    try {
-      return await this.inspect(deploymentId, signal, PATIENCE_MS);
-    } catch (error) {
-      if (ids.length === 0) throw error;
-      await Promise.all(ids.map((id) => killLeftoversOf(id)));
-      return this.inspect(deploymentId, signal);
-    }
-  }
-
   private async inspect(
     deploymentId: string,
     signal: AbortSignal,
-    deadlineMs?: number,
   ): Promise<Dockerode.ContainerInspectInfo | undefined> {
-    const container = await this.engine.find(
-      signal,
-      (docker, abortSignal) => docker.getContainer(nameOf(deploymentId)).inspect({ abortSignal }),
-      deadlineMs,
+    const container = await this.engine.find(signal, (docker, abortSignal) =>
+      docker.getContainer(nameOf(deploymentId)).inspect({ abortSignal }),
     );
     return isOurs(container?.Config.Labels, this.instance) ? container : undefined;
   }
@@ -115,6 +103,14 @@ export class SandboxContainers {
 export async function killContainer(engine: Engine, containerId: string): Promise<void> {
   await killSentryOf(containerId);
   await engine.remove((docker) => docker.getContainer(containerId).kill());
+}
+
+/**
+ * The engine may go on waiting, for minutes, for a shim that waits for what was killed, or that does not work any more.
+ * Nobody needs the shim of what is removed.
+ */
+async function killShims(ids: string[]): Promise<void> {
+  await Promise.allSettled(ids.map((id) => killLeftoversOf(id)));
 }
 
 function sandboxOf(deploymentId: string, info: Dockerode.ContainerInspectInfo): Sandbox {
