@@ -8,7 +8,8 @@ export class RecordingHolder implements SessionHolder {
   readonly states: ConversationState[] = [];
   readonly losses: ChannelClosed[] = [];
   readonly closings: ChannelClosed[] = [];
-  reopened = 0;
+  /** Of each process that it was asked for. */
+  readonly stops: AbortSignal[] = [];
 
   constructor(
     readonly ambient: Outlet,
@@ -16,8 +17,12 @@ export class RecordingHolder implements SessionHolder {
       Promise.reject(new Error('no other process')),
   ) {}
 
+  get reopened(): number {
+    return this.stops.length;
+  }
+
   reopen(signal: AbortSignal): Promise<Channel> {
-    this.reopened++;
+    this.stops.push(signal);
     return this.next(signal);
   }
 

@@ -10,6 +10,10 @@ export class WarmServer {
   parked: ParkedCalls | undefined;
   /** Settles when `server` is there; rejects with the reason why it is not. */
   opening: Promise<ModernServer> | undefined;
+  /** False: no request has asked for it, it is only to tell those who listen already. */
+  isForRequest = false;
+  /** Aborted when `server`, still to come, is not needed any more. */
+  readonly unwanted = new AbortController();
   /** Settles when it has agreed to what its principal listened to before, or after a while; never rejects. */
   agreed: Promise<void> | undefined;
   idleTimer: NodeJS.Timeout | undefined;

@@ -1,10 +1,12 @@
 import { describe, expect, it, vi } from 'vitest';
+import { Gate } from '../../../test/support/gate.js';
 import { RecordingOutlet } from '../../../test/support/recording-outlet.js';
 import { modern, type ModernOptions, tool } from '../../../test/support/modern-request.js';
 import { ScriptedProcess } from '../../../test/support/scripted-process.js';
 import { StdioChannel } from '../channels/stdio-channel.js';
 import type { Upstream } from '../edges/upstream.js';
 import { parseMessage, type Request } from '../jsonrpc/envelope.js';
+import { unlessAborted } from '../../waiting/unless-aborted.js';
 import { SessionDirectory } from '../sessions/session-directory.js';
 import { checkModernRequest } from './modern-checks.js';
 import { WarmServers } from './warm-servers.js';
@@ -18,9 +20,11 @@ interface Options {
   maxSessions?: number;
   /** What a server that is told to end still says. */
   farewell?: (process: ScriptedProcess) => void;
+  /** What the next process waits for. */
+  opening?: () => Promise<void> | undefined;
 }
 
-function start({ native = true, maxSessions = 4, farewell }: Options = {}) {
+function start({ native = true, maxSessions = 4, farewell, opening }: Options = {}) {
   const sessions = new SessionDirectory(() => Date.now());
   const servers = new WarmServers(sessions, () => Date.now());
   const processes: ScriptedProcess[] = [];
@@ -33,7 +37,8 @@ function start({ native = true, maxSessions = 4, farewell }: Options = {}) {
       untilJoined: () => undefined,
       modern: {
         isNative: () => Promise.resolve(native),
-        open: () => {
+        open: async (_native: boolean, signal: AbortSignal) => {
+          await unlessAborted(Promise.resolve(opening?.()), signal);
           const process = new ScriptedProcess();
           const own = String(processes.push(process));
           const holds = (state: string): boolean => parked.has(state) && state === own;
@@ -49,7 +54,7 @@ function start({ native = true, maxSessions = 4, farewell }: Options = {}) {
             farewell?.(process);
             return close(fault);
           };
-          return Promise.resolve({ channel, parked: native ? undefined : calls });
+          return { channel, parked: native ? undefined : calls };
         },
       },
     }) as unknown as Upstream;
@@ -240,6 +245,30 @@ describe('a subscription', () => {
     expect(sessions.isBusy('dp_a')).toBe(false);
     await servers.rejoin('dp_a');
     expect(processes).toHaveLength(4);
+  });
+
+  it('does not go on with a process that is told to stop on its way, unless a request asks for it', async () => {
+    let gate: Gate | undefined;
+    const { sessions, servers, send, call, processes, answer } = start({ opening: () => gate?.wait() });
+    await send(listen);
+    processes[0]?.say(notice(ACKNOWLEDGED, processes[0].read.at(-1)?.id));
+    await sessions.stopAll('paused', 'dp_a');
+    gate = new Gate();
+    const joining = servers.rejoin('dp_a');
+    await gate.reached;
+    await sessions.stopAll('paused', 'dp_a');
+    await joining;
+    expect([processes.length, sessions.count('dp_a')]).toEqual([1, 0]);
+
+    gate = new Gate();
+    void servers.rejoin('dp_a');
+    const calling = call();
+    await gate.reached;
+    await sessions.stopAll('paused', 'dp_a');
+    gate.open();
+    await calling;
+    expect(processes[1]?.read.map(({ method }) => method)).toEqual(['subscriptions/listen', 'tools/call']);
+    answer(1);
   });
 
   it('holds nobody up when its client leaves before the next server has agreed', async () => {

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { AppError } from '../../errors/app-error.js';
 import type { ChannelClosed } from '../channels/channel.js';
 import type { Upstream } from '../edges/upstream.js';
 import { RPC } from '../jsonrpc/json-rpc.js';
@@ -45,6 +46,7 @@ export class WarmServers {
   ): Promise<Relayed> {
     const native = await upstream.modern.isNative(signal);
     const warm = this.serverFor(request, upstream, native);
+    warm.isForRequest = true;
     const release = this.use(warm, request, upstream);
     try {
       const server = await this.opened(warm, upstream);
@@ -158,8 +160,7 @@ export class WarmServers {
         return warm.uses > 0;
       },
       expireCalls: (since) => warm.server?.expireCalls(since),
-      // One that is only asked for is left alone: what stops may be part of what brings it.
-      sleep: () => (warm.server ? this.close(key, warm) : Promise.resolve()),
+      sleep: (why) => this.sleep(key, warm, why),
       close: () => this.close(key, warm),
     });
     this.servers.set(key, [...known, warm]);
@@ -171,8 +172,7 @@ export class WarmServers {
     const key = keyOf(upstream);
     const opening = (async () => {
       try {
-        const { signal } = new AbortController();
-        const { channel, parked } = await upstream.modern.open(warm.native, signal, warm.id);
+        const { channel, parked } = await upstream.modern.open(warm.native, warm.unwanted.signal, warm.id);
         warm.parked = parked;
         warm.server = new ModernServer(channel, () => this.forget(key, warm));
         upstream.onOpened();
@@ -208,6 +208,15 @@ export class WarmServers {
       },
       place === 0 ? IDLE_MS : EXTRA_IDLE_MS,
     ).unref();
+  }
+
+  /**
+   * One on its way that a request asks for is left alone: what stops may be part of what brings it. One that is only to tell
+   * those who listen is given up, or it would wake what is about to sleep. Never rejects.
+   */
+  private async sleep(key: string, warm: WarmServer, why: string): Promise<void> {
+    if (warm.server) await this.close(key, warm);
+    else if (!warm.isForRequest) warm.unwanted.abort(new AppError('server_stopped', { detail: why }));
   }
 
   /** Never rejects. */

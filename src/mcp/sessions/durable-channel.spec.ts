@@ -154,6 +154,30 @@ describe('a wake', () => {
     expect([client.session.inFlight, client.holder.reopened]).toEqual([0, 2]);
   });
 
+  it('that is only to hear what the process tells is given up when it is told to stop', async () => {
+    const { client, gate } = sleepingSession();
+    const listening = client.session.rejoin();
+    await gate.reached;
+    await client.session.sleep('paused');
+    await expect(listening).rejects.toMatchObject({ code: 'server_stopped' });
+    expect(client.holder.stops.map((signal) => signal.aborted)).toEqual([true]);
+    gate.open();
+    await expect.poll(() => client.channel.closes).toBe(1);
+    expect(client.session.isAwake).toBe(false);
+  });
+
+  it('that is to hear it goes on where a request has come for it', async () => {
+    const { client, gate } = sleepingSession();
+    const listening = client.session.rejoin();
+    const asked = client.ask(1);
+    await gate.reached;
+    await client.session.sleep('what the new process is part of stops');
+    gate.open();
+    await listening;
+    expect((await asked).messages).toEqual([{ jsonrpc: '2.0', id: 1, result: {} }]);
+    expect(client.holder.reopened).toBe(1);
+  });
+
   it('that fails tells every waiter and its holder once, and the next request tries again', async () => {
     let fails = true;
     const client = durableSession({

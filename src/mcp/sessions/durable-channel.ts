@@ -40,6 +40,8 @@ interface Wake {
   readonly ended: Promise<void>;
   /** Aborted with what those are told who wait for it. */
   readonly stop: AbortController;
+  /** False: nobody is to be asked, it is only to hear what the process tells. */
+  isForRequest: boolean;
 }
 
 /**
@@ -100,8 +102,9 @@ export class DurableChannel {
    */
   ready(signal?: AbortSignal, isToListen = false): Promise<void> | undefined {
     if (this.isReady) return undefined;
-    this.waking ??= this.wake(isToListen);
-    return this.awaitWake(this.waking, signal);
+    const waking = (this.waking ??= this.wake(isToListen));
+    if (!isToListen) waking.isForRequest = true;
+    return this.awaitWake(waking, signal);
   }
 
   /** Hand a message to the process. What is said while there is none is lost, as with a process that dies. */
@@ -111,9 +114,10 @@ export class DurableChannel {
   }
 
   /**
-   * End the process, also one that still shakes hands; the conversation goes on with the next request. One that is only
-   * asked for is left alone: whoever gives it knows what stops, and that stop may be part of what brings it. Resolves when
-   * nothing of the process is left; never rejects.
+   * End the process, also one that still shakes hands; the conversation goes on with the next request. One that a request
+   * asks for is left alone: whoever gives it knows what stops, and that stop may be part of what brings it. One that is only
+   * to be listened to is given up, or it would wake what is about to sleep. Resolves when nothing of the process is left;
+   * never rejects.
    */
   async sleep(why: string): Promise<void> {
     const { inner, waking } = this;
@@ -125,6 +129,8 @@ export class DurableChannel {
       this.abandon(waking, new AppError('server_stopped', { detail: why }));
       this.fall(stopped);
       await waking.ended;
+    } else if (waking && !waking.isForRequest) {
+      this.abandon(waking, new AppError('server_stopped', { detail: why }));
     }
   }
 
@@ -154,7 +160,7 @@ export class DurableChannel {
     // Those who wait are told at once, whatever is still under way.
     const done = unlessAborted(work, stop.signal);
     const ended = done.catch(() => undefined).then(() => work.catch(() => undefined));
-    return { done, ended, stop };
+    return { done, ended, stop, isForRequest: false };
   }
 
   private async awaitWake({ done }: Wake, signal: AbortSignal | undefined): Promise<void> {
