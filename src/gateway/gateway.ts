@@ -175,12 +175,18 @@ export class Gateway implements OnModuleInit, OnModuleDestroy, BeforeApplication
     upstream: Upstream,
   ): Promise<void> {
     const isDirect = req.method === 'POST' && isModernHeader(req.headers) && !isListen(req);
-    const canPass = row.transport === 'streamable_http' && isDirect;
-    const endpoint = canPass ? await this.upstreams.findDirect(row, signalOf(res)) : undefined;
-    if (endpoint) {
-      await upstream.untilJoined();
-      await this.proxy.handle(req, res, { ...upstream, endpoint });
-    } else await this.streamableHttp.handle(req, res, upstream);
+    if (row.transport === 'streamable_http' && isDirect) {
+      const target = { ...upstream, arrivedAt: performance.now() };
+      const endpoint = await this.upstreams.findDirect(row, signalOf(res)).catch((error: unknown) => {
+        this.proxy.noteRefusal(req, target, error);
+        throw error;
+      });
+      if (endpoint) {
+        await upstream.untilJoined();
+        return this.proxy.handle(req, res, { ...target, endpoint });
+      }
+    }
+    await this.streamableHttp.handle(req, res, upstream);
   }
 
   /** Who may not come in is told why; the rest has a deployment to talk to. */
@@ -264,7 +270,7 @@ function isListen({ headers }: IncomingMessage): boolean {
 /** Aborted when the client is gone, or has its answer. */
 function signalOf(res: ServerResponse): AbortSignal {
   const closed = new AbortController();
-  res.once('close', () => closed.abort());
+  res.once('close', () => closed.abort(new EdgeError(499, 'The client has left')));
   return closed.signal;
 }
 

@@ -29,6 +29,8 @@ const RETRY_AFTER = { 'retry-after': '1' };
 
 export interface ProxyTarget extends Pick<Upstream, 'owner' | 'maxMessageBytes' | 'lease' | 'calls'> {
   endpoint: HttpEndpoint;
+  /** When the request came; milliseconds of `performance.now()`. */
+  arrivedAt: number;
 }
 
 interface Exchange {
@@ -105,6 +107,15 @@ export class UpstreamProxy {
       release();
       leave();
     }
+  }
+
+  /** Announce a request that was not passed on, for there is no server to be had. */
+  noteRefusal(
+    req: IncomingMessage,
+    target: Pick<ProxyTarget, 'calls' | 'owner' | 'arrivedAt'>,
+    error: unknown,
+  ): void {
+    beginCall(req, target).call.refused(error);
   }
 
   /** Requests to the deployment that wait for their answer. */
@@ -218,9 +229,12 @@ export class UpstreamProxy {
 }
 
 /** What it is about, as its headers say, which servers check against the body. */
-function beginCall({ headers }: IncomingMessage, { calls, owner }: ProxyTarget) {
+function beginCall(
+  { headers }: IncomingMessage,
+  { calls, owner, arrivedAt }: Pick<ProxyTarget, 'calls' | 'owner' | 'arrivedAt'>,
+) {
   const { 'mcp-method': method = '', 'mcp-name': name } = headers;
-  const told = { method: String(method), name: name === undefined ? undefined : String(name) };
+  const told = { method: String(method), name: name === undefined ? undefined : String(name), arrivedAt };
   return calls.beginUnread('streamable_http', owner.deploymentId, told, traceOfHeaders(headers));
 }
 

@@ -24,7 +24,7 @@ beforeEach(() => {
 
 function begin(facts: Partial<CallFacts> = {}, parent?: TraceContext, name = 'echo') {
   return spans.begin(
-    { edge: 'sse', deploymentId: 'dp_1', method: 'tools/call', ...facts },
+    { edge: 'sse', deploymentId: 'dp_1', method: 'tools/call', arrivedAt: performance.now(), ...facts },
     parent,
     () => name,
   );

@@ -37,7 +37,8 @@ export class Spans implements StartObserver {
   /** Undefined where the sampler does not want it. */
   readonly begin: CallTracer = (call, parent, readName) => {
     const method = METHOD.test(call.method) ? call.method : 'other';
-    const span = this.tracer.startSpan(method, { kind: SpanKind.SERVER }, contextOf(parent));
+    const startTime = performance.timeOrigin + call.arrivedAt;
+    const span = this.tracer.startSpan(method, { kind: SpanKind.SERVER, startTime }, contextOf(parent));
     if (!span.isRecording()) return undefined;
     span.setAttributes({
       'mcp.method.name': method,

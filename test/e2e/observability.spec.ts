@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { answerText, RawClient } from '../support/client-raw.js';
 import { tokenOf } from '../support/client.js';
+import { dualEraImage } from '../support/fixture-image.js';
 import { headersOf, modern } from '../support/modern-request.js';
 import {
   ARGUMENT_SECRET,
@@ -266,5 +267,30 @@ describe('secrets', () => {
     const received = collector.received.join('\n');
     for (const secret of [...secrets, '/mcp-server/', 'arguments']) expect(received).not.toContain(secret);
     expect(received).toContain('"mcp-runner"');
+  });
+});
+
+describe('traces of requests that pass unread', () => {
+  it('begin with the request, though the server has to be woken for it', async () => {
+    const { service, collector } = ground;
+    const endpoint = 'http://localhost:3456/mcp';
+    const transport = { type: 'streamable_http', endpoint } as const;
+    const deployment = await service.deploy({
+      image: await dualEraImage(),
+      transport,
+      args: ['--http', '3456'],
+    });
+    const { id } = deployment;
+    await service.api('POST', `/api/deployment/${id}/pause?wait=60`);
+    const trace = newTrace();
+    const message = modern(1, 'tools/list', {});
+    const headers = { ...headersOf(message), traceparent: trace.traceparent } as Record<string, string>;
+    await new RawClient(deployment.urls.mcp, tokenOf(deployment)).post(message, { headers });
+    const call = await ground.span(trace.traceId, 'tools/list');
+    const wake = collector.spans.find(
+      (span) => span.name === 'deployment wake' && attributesOf(span)['mcp_runner.deployment.id'] === id,
+    );
+    expect(BigInt(call.startTimeUnixNano)).toBeLessThanOrEqual(BigInt(wake?.startTimeUnixNano ?? 0));
+    await service.delete(id);
   });
 });

@@ -17,6 +17,8 @@ export interface CollectedSpan {
   traceState?: string;
   name: string;
   kind: number;
+  /** Decimal: nanoseconds since 1970. */
+  startTimeUnixNano: string;
   attributes: { key: string; value: Value }[];
   status: { code?: number };
 }

@@ -80,6 +80,7 @@ export class ProxyServer {
     return {
       owner: { deploymentId: 'dp_a', principal: 'p' },
       endpoint: this.upstream.endpoint(this.path),
+      arrivedAt: performance.now(),
       maxMessageBytes: MAX_BYTES,
       calls: this.calls,
       lease: () => {

@@ -16,6 +16,8 @@ export interface CallFacts {
   readonly deploymentId: string;
   /** As its client wrote it. */
   readonly method: string;
+  /** When its request came; milliseconds of `performance.now()`. */
+  readonly arrivedAt: number;
 }
 
 /** Told of every call. Must not throw and not wait. */
@@ -33,7 +35,6 @@ export interface CallSpan {
 
 /** One request of a client, from its arrival to its end. Of several ends the first counts. */
 export class Call {
-  private readonly beganAt = performance.now();
   private isOver = false;
 
   constructor(
@@ -69,7 +70,7 @@ export class Call {
   private end(end: CallEnd): void {
     if (this.isOver) return;
     this.isOver = true;
-    const seconds = (performance.now() - this.beganAt) / 1000;
+    const seconds = (performance.now() - this.facts.arrivedAt) / 1000;
     for (const observer of this.observers) observer.ended(this.facts, end, seconds);
     this.span?.end(end);
   }

@@ -120,7 +120,7 @@ describe('the trace of a call', () => {
     expect(names).toEqual(['echo', undefined, undefined, undefined]);
     const ours = { traceparent: OURS };
     expect(sent).toEqual([ours, ours, ours, { traceparent: 'garbage' }]);
-    const direct = { method: 'tools/call', name: 'echo' };
+    const direct = { method: 'tools/call', name: 'echo', arrivedAt: performance.now() };
     expect(calls.beginUnread('sse', 'dp_1', direct, contextOf(CLIENT)).context).toEqual(ours);
   });
 
@@ -129,7 +129,7 @@ describe('the trace of a call', () => {
     calls.traceWith(() => undefined);
     const { request: sent } = calls.begin('sse', 'dp_1', request(), contextOf(CLIENT));
     expect(metaOf(sent)).toEqual({ traceparent: CLIENT });
-    const direct = { method: 'tools/call', name: 'echo' };
+    const direct = { method: 'tools/call', name: 'echo', arrivedAt: performance.now() };
     expect(calls.beginUnread('sse', 'dp_1', direct, contextOf(CLIENT)).context).toEqual(contextOf(CLIENT));
   });
 });

@@ -38,7 +38,7 @@ export class Calls {
   /** `trace`: of the HTTP request that brought it, if that says; what the message says itself comes first. */
   begin(edge: EdgeName, deploymentId: string, request: Request, trace: TraceContext | undefined): BegunCall {
     const { method } = request;
-    const facts = { edge, deploymentId, method };
+    const facts = { edge, deploymentId, method, arrivedAt: performance.now() };
     // The way of nearly all: nothing is read, nothing is changed.
     if (!this.tracer && !trace) return { call: new Call(facts, this.observers, undefined), request };
     const own = traceOfRequest(request);
@@ -54,11 +54,12 @@ export class Calls {
   beginUnread(
     edge: EdgeName,
     deploymentId: string,
-    told: { method: string; name: string | undefined },
+    told: { method: string; name: string | undefined; arrivedAt: number },
     trace: TraceContext | undefined,
   ): { call: Call; context: TraceContext | undefined } {
-    const facts = { edge, deploymentId, method: told.method };
-    const span = this.tracer?.(facts, trace, () => told.name);
+    const { method, name, arrivedAt } = told;
+    const facts = { edge, deploymentId, method, arrivedAt };
+    const span = this.tracer?.(facts, trace, () => name);
     return { call: new Call(facts, this.observers, span), context: span?.context ?? trace };
   }
 }
