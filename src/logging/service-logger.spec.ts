@@ -149,7 +149,7 @@ describe('the level', () => {
   it('does not concern what Nest says of itself', () => {
     const { logger, written } = newLogger('production');
     logger.log('Mapped {/x, GET} route', 'RouterExplorer');
-    logger.error(new Error('told by main.ts'), 'stack', 'ExceptionHandler');
+    logger.error(new Error('told by serve.ts'), 'stack', 'ExceptionHandler');
     expect(written).toEqual([]);
   });
 });

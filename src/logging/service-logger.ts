@@ -46,7 +46,7 @@ export class ServiceLogger implements LoggerService {
   }
 
   error(message: unknown, ...rest: unknown[]): void {
-    // Why the service does not start is thrown as well, and told by main.ts.
+    // Why the service does not start is thrown as well, and told by serve.ts.
     if (rest.at(-1) === 'ExceptionHandler') return;
     this.write('error', message, rest);
     if (message instanceof Error) this.report(message);
