@@ -70,8 +70,9 @@ function mountGateway(app: NestExpressApplication): void {
     // It answers every error itself and never rejects.
     void gateway.handle(req, res);
   });
-  serveUpgrades(app.getHttpServer(), '/mcp-server/', (req, socket, head) =>
-    gateway.upgrade(req, socket, head),
+  const metrics = app.get(HttpMetrics);
+  serveUpgrades(app.getHttpServer(), '/mcp-server/', async (req, socket, head) =>
+    metrics.count(req, await gateway.upgrade(req, socket, head)),
   );
 }
 

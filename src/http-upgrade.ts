@@ -2,7 +2,7 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { isAnswering } from './mcp/edges/websocket/refuse-upgrade.js';
 
-type Upgrade = (req: IncomingMessage, socket: Duplex, head: Buffer) => Promise<void>;
+type Upgrade = (req: IncomingMessage, socket: Duplex, head: Buffer) => Promise<unknown>;
 
 /** Headers that ask for an upgrade, or are about one. */
 const UPGRADE_HEADERS = new Set(['upgrade', 'http2-settings']);

@@ -152,15 +152,15 @@ export class Gateway implements OnModuleInit, OnModuleDestroy, BeforeApplication
     }
   }
 
-  /** Answer a request to upgrade to a WebSocket below `/mcp-server`, whatever goes wrong. */
-  async upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+  /** Answer a request to upgrade to a WebSocket below `/mcp-server`, whatever goes wrong. Resolves with the status. */
+  async upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<number> {
     takeRequestId(req);
     try {
       const { endpoint, upstream } = this.admit(req);
       if (endpoint !== 'ws') throw new EdgeError(400, 'Bad Request: WebSocket is at /mcp-server/:id/ws');
-      await this.webSocket.upgrade(req, socket, head, upstream);
+      return await this.webSocket.upgrade(req, socket, head, upstream);
     } catch (error) {
-      refuseUpgrade(req, socket, this.known(error, req));
+      return refuseUpgrade(req, socket, this.known(error, req));
     }
   }
 

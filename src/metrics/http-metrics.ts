@@ -5,8 +5,8 @@ import { MetricsRegistry } from './metrics-registry.js';
 
 /** Those that this service gives, and `other`: what stands before a server of a sandbox passes its own on. */
 const STATUSES = new Set([
-  200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 426, 429, 431, 499, 500, 502,
-  503,
+  101, 200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 426, 429, 431, 499, 500,
+  502, 503,
 ]);
 const GATEWAY = /^\/mcp-server\/[^/?]+\/(mcp|sse|messages|ws)(?:\?|$)/;
 const FIRST = /^\/(api|health|metrics)(?:[/?]|$)/;
@@ -25,13 +25,16 @@ export class HttpMetrics {
   }
 
   readonly middleware = (req: IncomingMessage, res: ServerResponse, next: () => void): void => {
-    const route = routeOf(req.url ?? '');
-    res.once('close', () => {
-      const status = res.headersSent ? res.statusCode : 499;
-      this.answers.inc({ route, status: STATUSES.has(status) ? String(status) : 'other' });
-    });
+    // Express changes it on the way.
+    const { url } = req;
+    res.once('close', () => this.count({ url }, res.headersSent ? res.statusCode : 499));
     next();
   };
+
+  count({ url = '' }: Pick<IncomingMessage, 'url'>, status: number): void {
+    const known = STATUSES.has(status) ? String(status) : 'other';
+    this.answers.inc({ route: routeOf(url), status: known });
+  }
 }
 
 /** One of a handful, whatever the path. */

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { answerText, RawClient } from '../support/client-raw.js';
 import { tokenOf } from '../support/client.js';
-import { dualEraImage } from '../support/fixture-image.js';
 import { headersOf, modern } from '../support/modern-request.js';
 import {
   ARGUMENT_SECRET,
@@ -165,6 +164,7 @@ describe('metrics', () => {
     for (let i = 0; i < 3; i++) await client.call(i, 'echo', { text: ARGUMENT_SECRET });
     await client.call(3, 'no such tool');
     await client.post({ jsonrpc: '2.0', id: 4, method: 'no/such/method' });
+    await ground.refusedUpgrade({});
     const after = await ground.scrape();
     const more = (method: string, outcome: string): number => {
       const labels = { edge: 'streamable_http', method, outcome };
@@ -176,6 +176,9 @@ describe('metrics', () => {
     ]);
     const timed = 'mcp_runner_gateway_request_duration_seconds_count';
     expect(after.sum(timed) - before.sum(timed)).toBe(5);
+    const answers = 'mcp_runner_http_responses_total';
+    expect(after.value(answers, { route: 'ws', status: '101' })).toBe(1);
+    expect(after.value(answers, { route: 'ws', status: '401' })).toBe(1);
     expect(after.value('mcp_runner_deployments', { status: 'running' })).toBe(1);
     expect(after.value('mcp_runner_gateway_requests_in_flight')).toBe(0);
     expect(after.value('mcp_runner_deployment_starts_total', { kind: 'wake', code: 'ready' })).toBe(1);
@@ -267,30 +270,5 @@ describe('secrets', () => {
     const received = collector.received.join('\n');
     for (const secret of [...secrets, '/mcp-server/', 'arguments']) expect(received).not.toContain(secret);
     expect(received).toContain('"mcp-runner"');
-  });
-});
-
-describe('traces of requests that pass unread', () => {
-  it('begin with the request, though the server has to be woken for it', async () => {
-    const { service, collector } = ground;
-    const endpoint = 'http://localhost:3456/mcp';
-    const transport = { type: 'streamable_http', endpoint } as const;
-    const deployment = await service.deploy({
-      image: await dualEraImage(),
-      transport,
-      args: ['--http', '3456'],
-    });
-    const { id } = deployment;
-    await service.api('POST', `/api/deployment/${id}/pause?wait=60`);
-    const trace = newTrace();
-    const message = modern(1, 'tools/list', {});
-    const headers = { ...headersOf(message), traceparent: trace.traceparent } as Record<string, string>;
-    await new RawClient(deployment.urls.mcp, tokenOf(deployment)).post(message, { headers });
-    const call = await ground.span(trace.traceId, 'tools/list');
-    const wake = collector.spans.find(
-      (span) => span.name === 'deployment wake' && attributesOf(span)['mcp_runner.deployment.id'] === id,
-    );
-    expect(BigInt(call.startTimeUnixNano)).toBeLessThanOrEqual(BigInt(wake?.startTimeUnixNano ?? 0));
-    await service.delete(id);
   });
 });

@@ -56,7 +56,7 @@ export async function startConnections(script: Script = mcpServer(), changes: Pa
     },
     ...changes,
   });
-  const count = async (work: Promise<void>): Promise<void> => {
+  const count = async (work: Promise<unknown>): Promise<void> => {
     counts.handled++;
     await work;
     counts.handled--;

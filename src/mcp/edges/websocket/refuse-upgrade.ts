@@ -8,12 +8,18 @@ import { type EdgeError, sendError } from '../http/http-reply.js';
 /** For the client to read the answer and close. */
 const CLOSE_MS = 5000;
 
-/** Answer a request to upgrade like any other that fails, and close its connection. Never throws. */
-export function refuseUpgrade(req: IncomingMessage, socket: Duplex, error: EdgeError | AppError): void {
+/** What a client that is gone has of its request. */
+export const CLIENT_LEFT = 499;
+
+/**
+ * Answer a request to upgrade like any other that fails, and close its connection. Returns the answer's status, or 499 where
+ * nobody is there to get one; never throws.
+ */
+export function refuseUpgrade(req: IncomingMessage, socket: Duplex, error: EdgeError | AppError): number {
   // The HTTP server has let go of the socket: an error that nobody listens to would end the process.
   socket.on('error', () => undefined);
   if (isAnswering(socket)) socket.destroy();
-  if (socket.destroyed) return;
+  if (socket.destroyed) return CLIENT_LEFT;
   const res = new ServerResponse(req);
   res.shouldKeepAlive = false;
   showRequestId(req, res);
@@ -25,6 +31,7 @@ export function refuseUpgrade(req: IncomingMessage, socket: Duplex, error: EdgeE
   socket.resume();
   const late = setTimeout(() => socket.destroy(), CLOSE_MS);
   socket.once('close', () => clearTimeout(late));
+  return error.status;
 }
 
 /**

@@ -13,13 +13,14 @@ import { MessageMemory } from '../http/message-memory.js';
 import type { Upstream } from '../upstream.js';
 import { ReasonedWebSocket } from './close-code.js';
 import { MessageReader } from './message-reader.js';
-import { isAnswering, refuseUpgrade } from './refuse-upgrade.js';
+import { CLIENT_LEFT, isAnswering, refuseUpgrade } from './refuse-upgrade.js';
 import { SUBPROTOCOL } from './subprotocols.js';
 import { requireUpgradable } from './upgrade-checks.js';
 import { WaitingClient } from './waiting-client.js';
 import { WebSocketClient } from './websocket-client.js';
 
 /** `closeTimeout`: ms for a client to answer a close frame. The type does not know it. */
+const SWITCHING_PROTOCOLS = 101;
 const OPTIONS = {
   noServer: true,
   clientTracking: false,
@@ -41,22 +42,25 @@ export class WebSocketEdge {
 
   /**
    * Take a request to upgrade, as an HTTP server's `upgrade` event has it. The client is upgraded when the server
-   * process is there, and gets an HTTP answer with a JSON-RPC error where that fails; never rejects.
+   * process is there, and gets an HTTP answer with a JSON-RPC error where that fails. Resolves with the status, 101 or what
+   * it was refused with; never rejects.
    */
-  async upgrade(req: IncomingMessage, socket: Duplex, head: Buffer, upstream: Upstream): Promise<void> {
+  async upgrade(req: IncomingMessage, socket: Duplex, head: Buffer, upstream: Upstream): Promise<number> {
     const client = new WaitingClient(socket, head);
     try {
       if (isAnswering(socket)) throw new EdgeError(400, 'Bad Request: an upgrade must not be pipelined');
       requireUpgradable(req);
       const id = SessionDirectory.newId();
       const channel = await openChannel(this.sessions, id, upstream, client.left);
-      this.start(id, accept(req, socket, client.release(), upstream), socket, channel, upstream);
+      const ws = accept(req, socket, client.release(), upstream);
+      this.start(id, ws, socket, channel, upstream);
+      return ws ? SWITCHING_PROTOCOLS : CLIENT_LEFT;
     } catch (error) {
       client.release();
       const known = error instanceof EdgeError || error instanceof AppError;
       // What fails because the client left is no fault.
       if (!known && !socket.destroyed) this.onFault(error, req);
-      refuseUpgrade(req, socket, known ? error : new AppError('internal_error'));
+      return refuseUpgrade(req, socket, known ? error : new AppError('internal_error'));
     }
   }
 
