@@ -8,6 +8,7 @@ import type { Target } from './target.js';
 const SERVER = '@modelcontextprotocol/server-everything@2026.8.31';
 /** Rounds are interleaved, so that a noisy minute of the machine hits every target. */
 const ROUNDS = 3;
+const IDLE_MB = 120;
 
 interface Row {
   what: string;
@@ -29,11 +30,9 @@ const ROWS: Row[] = [
 it('prints how fast we are against the bare server and the floor', async () => {
   const targets: Target[] = [];
   try {
-    targets.push(
-      await FloorTarget.start(SERVER),
-      await BareTarget.start(SERVER),
-      await RunnerTarget.start(SERVER),
-    );
+    targets.push(await FloorTarget.start(SERVER), await BareTarget.start(SERVER));
+    const ours = await RunnerTarget.start(SERVER);
+    targets.push(ours);
     const rounds: Measured[][] = targets.map(() => []);
     for (let round = 0; round < ROUNDS; round++) {
       for (const [index, target] of targets.entries()) {
@@ -42,6 +41,7 @@ it('prints how fast we are against the bare server and the floor', async () => {
       }
     }
     print(rounds);
+    printMemory(ours);
   } finally {
     for (const target of targets) await target.stop();
   }
@@ -65,6 +65,12 @@ function print([floor = [], bare = [], ours = []]: Measured[][]): void {
     const [first = '', ...rest] = cells;
     process.stdout.write(`${first.padEnd(24)}${rest.map((cell) => cell.padStart(14)).join('')}\n`);
   }
+}
+
+function printMemory({ idleMb, residentMb }: RunnerTarget): void {
+  const verdict = idleMb <= IDLE_MB ? '' : ', not met';
+  const memory = `${idleMb.toFixed(0)} idle, ${residentMb.toFixed(0)} after all that`;
+  process.stdout.write(`\ncontrol plane, MB resident: ${memory}; wanted <= ${IDLE_MB} idle${verdict}\n`);
 }
 
 function short(value: number): string {
