@@ -55,9 +55,9 @@ function reportSlowStarts(app: NestExpressApplication, slowSeconds: number): voi
   const deployments = app.get(DeploymentsRepository);
   app.get(StartWatch).observe({
     ended({ deploymentId, kind }, outcome, times) {
+      if (outcome === 'superseded' || times.seconds < slowSeconds) return;
       const transport = deployments.find(deploymentId)?.transport;
-      if (transport === undefined || outcome === 'superseded' || times.seconds < slowSeconds) return;
-      reportSlowStart({ transport, kind, outcome, ...times });
+      if (transport !== undefined) reportSlowStart({ transport, kind, outcome, ...times });
     },
   });
 }

@@ -117,7 +117,15 @@ async function takePart(entry: Readable, part: BackupPart, folder: string | unde
       );
     },
   });
-  await pipeline(entry, bounded, digest, target);
+  // Until then it may still make its file, in a folder that whoever hears of a failure removes.
+  const closed = new Promise<void>((resolve) => {
+    target.once('close', resolve);
+  });
+  try {
+    await pipeline(entry, bounded, digest, target);
+  } finally {
+    await closed;
+  }
   if (digest.bytes !== part.bytes || digest.sha256 !== part.sha256)
     throw new BackupError(`Its ${part.name} is damaged`, ANOTHER);
 }

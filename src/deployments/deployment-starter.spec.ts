@@ -120,7 +120,7 @@ describe('how a start went', () => {
     const { id } = fixture.create();
     await vi.waitFor(() => expect(fixture.runtime.calls).toContain(`start ${id}`));
     await fixture.waits.untilGone(id, 5000);
-    expect(told.map(({ end }) => end)).not.toContain('ready');
+    expect(told.map(({ end }) => end)).toEqual(['superseded']);
   });
 });
 

@@ -17,7 +17,7 @@ export interface Start {
 /** `ready`: it runs · `superseded`: it was paused or deleted meanwhile · else why it failed. */
 export type StartEnd = ReasonCode | 'superseded';
 
-/** How long a start took. */
+/** How long a start took, from when it was decided: what it waited for is part of it, room and the engine included. */
 export interface StartTimes {
   seconds: number;
   /** Of that until the sandbox ran, the image's pull included; undefined: it never ran, or ran already. */

@@ -16,7 +16,7 @@ import { SessionCensus } from '../deployments/session-census.js';
 import { AppError } from '../errors/app-error.js';
 import { showRequestId, takeRequestId } from '../errors/request-id.js';
 import { withoutLastWords } from '../mcp/channels/last-words.js';
-import { EdgeError, sendEmpty, sendError } from '../mcp/edges/http/http-reply.js';
+import { clientLeft, EdgeError, sendEmpty, sendError } from '../mcp/edges/http/http-reply.js';
 import { MessageMemory } from '../mcp/edges/http/message-memory.js';
 import { SseEdge } from '../mcp/edges/sse/sse-edge.js';
 import { StatelessHttpEdge } from '../mcp/edges/stateless-http/stateless-http-edge.js';
@@ -65,6 +65,8 @@ export class Gateway implements OnModuleInit, OnModuleDestroy, BeforeApplication
   private readonly warm: WarmServers;
   /** By deployment: the end of its processes, while it is under way. */
   private readonly leaving = new Map<string, Promise<unknown>>();
+  /** By deployment: aborted when the process stops that those who only listen are on their way to. */
+  private readonly rejoining = new Map<string, AbortController>();
   private sweeping: NodeJS.Timeout | undefined;
   /** From the signal to end on: nothing new is begun. */
   isClosing = false;
@@ -176,14 +178,13 @@ export class Gateway implements OnModuleInit, OnModuleDestroy, BeforeApplication
   ): Promise<void> {
     const isDirect = req.method === 'POST' && isModernHeader(req.headers) && !isListen(req);
     if (row.transport === 'streamable_http' && isDirect) {
-      const target = { ...upstream, arrivedAt: performance.now() };
       const endpoint = await this.upstreams.findDirect(row, signalOf(res)).catch((error: unknown) => {
-        this.proxy.noteRefusal(req, target, error);
+        this.proxy.noteRefusal(req, upstream, error);
         throw error;
       });
       if (endpoint) {
         await upstream.untilJoined();
-        return this.proxy.handle(req, res, { ...target, endpoint });
+        return this.proxy.handle(req, res, { ...upstream, endpoint });
       }
     }
     await this.streamableHttp.handle(req, res, upstream);
@@ -210,7 +211,12 @@ export class Gateway implements OnModuleInit, OnModuleDestroy, BeforeApplication
   private rejoin(id: string): void {
     // One that is being paused is not to be woken by those who listen.
     if (this.repository.find(id)?.status !== 'running') return;
-    this.rejoins.add(id, Promise.all([this.sessions.rejoin(id), this.warm.rejoin(id)]));
+    const stop = new AbortController();
+    this.rejoining.set(id, stop);
+    const joining = Promise.all([this.sessions.rejoin(id), this.warm.rejoin(id, stop.signal)]).finally(() => {
+      if (this.rejoining.get(id) === stop) this.rejoining.delete(id);
+    });
+    this.rejoins.add(id, joining);
   }
 
   private known(error: unknown, req: IncomingMessage): EdgeError | AppError {
@@ -236,6 +242,7 @@ export class Gateway implements OnModuleInit, OnModuleDestroy, BeforeApplication
 
   /** Resolves when all server processes of a deployment have ended, also those that were told before. Never rejects. */
   private async leaveSandbox(id: string): Promise<void> {
+    this.rejoining.get(id)?.abort(new AppError('server_stopped'));
     const leaving = Promise.all([this.leaving.get(id), this.endProcesses(id)]);
     this.leaving.set(id, leaving);
     await leaving;
@@ -270,7 +277,7 @@ function isListen({ headers }: IncomingMessage): boolean {
 /** Aborted when the client is gone, or has its answer. */
 function signalOf(res: ServerResponse): AbortSignal {
   const closed = new AbortController();
-  res.once('close', () => closed.abort(new EdgeError(499, 'The client has left')));
+  res.once('close', () => closed.abort(clientLeft()));
   return closed.signal;
 }
 

@@ -5,6 +5,7 @@ import type { DeploymentRow } from '../deployments/deployment.table.js';
 import { AppError } from '../errors/app-error.js';
 import type { LogStore } from '../logs/log-store.js';
 import { withoutLastWords } from '../mcp/channels/last-words.js';
+import { EdgeError } from '../mcp/edges/http/http-reply.js';
 import type { MessageMemory } from '../mcp/edges/http/message-memory.js';
 import { HttpServerProcess } from './http-server-process.js';
 
@@ -113,7 +114,11 @@ export class HttpServer {
   ): Promise<HttpServerProcess> {
     const waited = new AbortController();
     const aborted = new Promise<never>((_resolve, reject) => {
-      const give = (): void => reject(this.current?.silenceError() ?? new AppError('start_timeout'));
+      const give = (): void => {
+        const reason: unknown = signal.reason;
+        const isClients = reason instanceof EdgeError;
+        reject(isClients ? reason : (this.current?.silenceError() ?? new AppError('start_timeout')));
+      };
       signal.addEventListener('abort', give, { once: true, signal: waited.signal });
       if (signal.aborted) give();
     });

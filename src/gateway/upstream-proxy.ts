@@ -13,7 +13,7 @@ import {
 import { withLastWords } from '../mcp/channels/last-words.js';
 import type { Call } from '../mcp/edges/calls/call.js';
 import { traceOfHeaders } from '../mcp/edges/calls/trace-context.js';
-import { EdgeError, sendError } from '../mcp/edges/http/http-reply.js';
+import { clientLeft, EdgeError, sendError } from '../mcp/edges/http/http-reply.js';
 import { awaitTurn } from '../mcp/edges/http/pipelining.js';
 import type { Upstream } from '../mcp/edges/upstream.js';
 import { errorText, RPC } from '../mcp/jsonrpc/json-rpc.js';
@@ -27,11 +27,15 @@ const MAX_UNDER_WAY = 1024;
 const SERVER_EXITED = { code: 'server_exited' };
 const RETRY_AFTER = { 'retry-after': '1' };
 
-export interface ProxyTarget extends Pick<Upstream, 'owner' | 'maxMessageBytes' | 'lease' | 'calls'> {
+export interface ProxyTarget extends Pick<
+  Upstream,
+  'owner' | 'arrivedAt' | 'maxMessageBytes' | 'lease' | 'calls'
+> {
   endpoint: HttpEndpoint;
-  /** When the request came; milliseconds of `performance.now()`. */
-  arrivedAt: number;
 }
+
+/** What it takes to announce a request. */
+type Announced = Pick<Upstream, 'owner' | 'arrivedAt' | 'calls'>;
 
 interface Exchange {
   target: ProxyTarget;
@@ -72,9 +76,10 @@ export class UpstreamProxy {
   /** Answers a POST, whatever goes wrong; resolves when the answer is over; never rejects. */
   async handle(req: IncomingMessage, res: ServerResponse, target: ProxyTarget): Promise<void> {
     try {
-      if (!(await awaitTurn(req, res))) return;
+      if (!(await awaitTurn(req, res))) throw clientLeft();
       await this.exchange(req, res, target);
     } catch (error) {
+      if (!this.exchanges.has(res)) this.noteRefusal(req, target, error);
       this.refuse(req, res, error);
     }
   }
@@ -110,11 +115,7 @@ export class UpstreamProxy {
   }
 
   /** Announce a request that was not passed on, for there is no server to be had. */
-  noteRefusal(
-    req: IncomingMessage,
-    target: Pick<ProxyTarget, 'calls' | 'owner' | 'arrivedAt'>,
-    error: unknown,
-  ): void {
+  noteRefusal(req: IncomingMessage, target: Announced, error: unknown): void {
     beginCall(req, target).call.refused(error);
   }
 
@@ -229,10 +230,7 @@ export class UpstreamProxy {
 }
 
 /** What it is about, as its headers say, which servers check against the body. */
-function beginCall(
-  { headers }: IncomingMessage,
-  { calls, owner, arrivedAt }: Pick<ProxyTarget, 'calls' | 'owner' | 'arrivedAt'>,
-) {
+function beginCall({ headers }: IncomingMessage, { calls, owner, arrivedAt }: Announced) {
   const { 'mcp-method': method = '', 'mcp-name': name } = headers;
   const told = { method: String(method), name: name === undefined ? undefined : String(name), arrivedAt };
   return calls.beginUnread('streamable_http', owner.deploymentId, told, traceOfHeaders(headers));

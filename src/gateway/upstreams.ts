@@ -47,6 +47,7 @@ export class Upstreams {
       repository.find(id) ?? { startTimeoutSeconds, maxSessions };
     return {
       owner: { deploymentId: id, principal },
+      arrivedAt: performance.now(),
       get maxSessions() {
         return now().maxSessions;
       },

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Injectable } from '@nestjs/common';
 import type { Counter } from 'prom-client';
+import { CLIENT_LEFT } from '../mcp/edges/http/http-reply.js';
 import { MetricsRegistry } from './metrics-registry.js';
 
 /** Those that this service gives, and `other`: what stands before a server of a sandbox passes its own on. */
@@ -27,7 +28,7 @@ export class HttpMetrics {
   readonly middleware = (req: IncomingMessage, res: ServerResponse, next: () => void): void => {
     // Express changes it on the way.
     const { url } = req;
-    res.once('close', () => this.count({ url }, res.headersSent ? res.statusCode : 499));
+    res.once('close', () => this.count({ url }, res.headersSent ? res.statusCode : CLIENT_LEFT));
     next();
   };
 

@@ -99,6 +99,15 @@ describe('the span of a call', () => {
   });
 });
 
+it('lasts from the arrival of its request to its end, however short that is', () => {
+  begin({ arrivedAt: performance.now() - 2000.25 })?.end({ outcome: 'ok' });
+  begin()?.end({ outcome: 'ok' });
+  const [long, short] = exporter.getFinishedSpans().map(({ duration: [s, ns] }) => s * 1e3 + ns / 1e6);
+  expect(long).toBeGreaterThan(2000);
+  expect(long).toBeLessThan(60_000);
+  expect(short).toBeGreaterThan(0);
+});
+
 describe('the span of a start', () => {
   const wake: Start = { deploymentId: 'dp_1', kind: 'wake' };
 

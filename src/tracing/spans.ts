@@ -37,8 +37,8 @@ export class Spans implements StartObserver {
   /** Undefined where the sampler does not want it. */
   readonly begin: CallTracer = (call, parent, readName) => {
     const method = METHOD.test(call.method) ? call.method : 'other';
-    const startTime = performance.timeOrigin + call.arrivedAt;
-    const span = this.tracer.startSpan(method, { kind: SpanKind.SERVER, startTime }, contextOf(parent));
+    const options = { kind: SpanKind.SERVER, startTime: call.arrivedAt };
+    const span = this.tracer.startSpan(method, options, contextOf(parent));
     if (!span.isRecording()) return undefined;
     span.setAttributes({
       'mcp.method.name': method,
@@ -56,7 +56,8 @@ export class Spans implements StartObserver {
       end: (end) => {
         this.dropCaller(call.deploymentId, span);
         tellEnd(span, end);
-        span.end();
+        // By the clock that it began by.
+        span.end(performance.now());
       },
     };
   };

@@ -34,6 +34,7 @@ export async function startConnections(script: Script = mcpServer(), changes: Pa
   const sse = new SseEdge(sessions, warm, (fault) => faults.push(fault), memory);
   const ws = new WebSocketEdge(sessions, warm, (fault) => faults.push(fault), memory);
   const upstreamOf = ({ headers }: IncomingMessage): Upstream => ({
+    arrivedAt: performance.now(),
     owner: {
       deploymentId: String(headers['x-deployment'] ?? 'dp_a'),
       principal: String(headers['x-principal']),

@@ -41,7 +41,7 @@ export async function startEdge(
     processes.push(process);
     return Promise.resolve(new StdioChannel(process, 32 << 20));
   };
-  const upstream: Omit<Upstream, 'owner'> = {
+  const upstream: Omit<Upstream, 'owner' | 'arrivedAt'> = {
     maxSessions: 3,
     maxMessageBytes: 1 << 20,
     handshakeMs: 60_000,
@@ -63,7 +63,9 @@ export async function startEdge(
   const server = createServer((req, res) => {
     counts.handled++;
     const owner = { deploymentId: 'dp_a', principal: String(req.headers['x-principal']) };
-    void edge.handle(req, res, { ...upstream, owner }).finally(() => counts.handled--);
+    void edge
+      .handle(req, res, { ...upstream, arrivedAt: performance.now(), owner })
+      .finally(() => counts.handled--);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;

@@ -4,7 +4,6 @@ import { parseMessage, type Request } from '../../src/mcp/jsonrpc/envelope.js';
 import { checkModernRequest } from '../../src/mcp/modern/modern-checks.js';
 import { WarmServers } from '../../src/mcp/modern/warm-servers.js';
 import { SessionDirectory } from '../../src/mcp/sessions/session-directory.js';
-import { unlessAborted } from '../../src/waiting/unless-aborted.js';
 import { type ModernOptions, tool } from './modern-request.js';
 import { RecordingOutlet } from './recording-outlet.js';
 import { ScriptedProcess } from './scripted-process.js';
@@ -34,8 +33,8 @@ export function warmServers({ native = true, maxSessions = 4, farewell, opening 
       untilJoined: () => undefined,
       modern: {
         isNative: () => Promise.resolve(native),
-        open: async (_native: boolean, signal: AbortSignal) => {
-          await unlessAborted(Promise.resolve(opening?.()), signal);
+        open: async () => {
+          await opening?.();
           const process = new ScriptedProcess();
           const own = String(processes.push(process));
           const holds = (state: string): boolean => parked.has(state) && state === own;

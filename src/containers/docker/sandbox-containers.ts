@@ -6,8 +6,9 @@ import { LABEL_ACCOUNT, LABEL_COMMAND, LABEL_ENTRYPOINT, LABEL_USER } from './pa
 import { liveLimitsOf } from './sandbox-limits.js';
 import { isOurs, LABEL_DEPLOYMENT, LABEL_INSTANCE, nameOf } from './sandbox-names.js';
 
-/** For the engine to remove a container whose gVisor kernel was killed. */
-const PATIENCE_MS = 5_000;
+/** For the engine to tell about a container whose gVisor kernel was killed, and to remove it, which takes its time when many go. */
+const LOOK_MS = 5_000;
+const REMOVAL_MS = 15_000;
 
 export interface StoppedSandbox {
   containerId: string;
@@ -45,16 +46,15 @@ export class SandboxContainers {
   /** What was removed; undefined: there was nothing. */
   async remove(deploymentId: string): Promise<{ containerId: string; user: SandboxUser } | undefined> {
     const ids = await this.killSentries(deploymentId);
-    const late = setTimeout(() => void killShims(ids), PATIENCE_MS);
-    try {
-      const container = await this.inspect(deploymentId, new AbortController().signal);
-      if (container === undefined) return undefined;
-      const containerId = container.Id;
-      await this.engine.remove((docker) => docker.getContainer(containerId).remove({ force: true, v: true }));
-      return { containerId, user: userOf(container) };
-    } finally {
-      clearTimeout(late);
-    }
+    const { signal } = new AbortController();
+    const container = await hurry(this.inspect(deploymentId, signal), LOOK_MS, ids);
+    if (container === undefined) return undefined;
+    const { Id: containerId } = container;
+    const removal = this.engine.remove((docker) =>
+      docker.getContainer(containerId).remove({ force: true, v: true }),
+    );
+    await hurry(removal, REMOVAL_MS, ids);
+    return { containerId, user: userOf(container) };
   }
 
   /** Ids of the deployments of which the engine has a container, a network or a volume. */
@@ -109,8 +109,14 @@ export async function killContainer(engine: Engine, containerId: string): Promis
  * The engine may go on waiting, for minutes, for a shim that waits for what was killed, or that does not work any more.
  * Nobody needs the shim of what is removed.
  */
-async function killShims(ids: string[]): Promise<void> {
-  await Promise.allSettled(ids.map((id) => killLeftoversOf(id)));
+async function hurry<T>(work: Promise<T>, ms: number, containerIds: string[]): Promise<T> {
+  const killShims = (): Promise<unknown> => Promise.allSettled(containerIds.map((id) => killLeftoversOf(id)));
+  const late = setTimeout(() => void killShims(), ms);
+  try {
+    return await work;
+  } finally {
+    clearTimeout(late);
+  }
 }
 
 function sandboxOf(deploymentId: string, info: Dockerode.ContainerInspectInfo): Sandbox {

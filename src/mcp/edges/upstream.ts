@@ -6,6 +6,8 @@ import type { Calls } from './calls/calls.js';
 /** What the edge needs to know of the deployment behind a request. */
 export interface Upstream {
   owner: SessionOwner;
+  /** When the request came that it was made for, which may open a connection; milliseconds of `performance.now()`. */
+  readonly arrivedAt: number;
   maxSessions: number;
   maxMessageBytes: number;
   /** How long the server may take to answer `initialize`. */

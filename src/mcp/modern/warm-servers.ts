@@ -76,14 +76,20 @@ export class WarmServers {
     this.silent.end(deploymentId);
   }
 
-  /** The process that serves all clients of a deployment is there again, and tells those who listen too. Never rejects. */
-  async rejoin(deploymentId: string): Promise<void> {
+  /**
+   * The process that serves all clients of a deployment is there again, and tells those who listen too. Aborted when it stops.
+   * Never rejects.
+   */
+  async rejoin(deploymentId: string, signal: AbortSignal): Promise<void> {
     const waiting = this.silent.of(deploymentId);
-    await Promise.allSettled(waiting.map(({ upstream, listen }) => this.goOn(upstream, listen.request)));
+    await Promise.allSettled(
+      waiting.map(({ upstream, listen }) => this.goOn(upstream, listen.request, signal)),
+    );
   }
 
-  private async goOn(upstream: Upstream, request: ModernRequest): Promise<void> {
-    const native = await upstream.modern.isNative(new AbortController().signal);
+  private async goOn(upstream: Upstream, request: ModernRequest, signal: AbortSignal): Promise<void> {
+    const native = await upstream.modern.isNative(signal);
+    signal.throwIfAborted();
     const warm = this.serverFor(request, upstream, native);
     const release = this.use(warm, request, upstream);
     try {
@@ -172,7 +178,12 @@ export class WarmServers {
     const key = keyOf(upstream);
     const opening = (async () => {
       try {
-        const { channel, parked } = await upstream.modern.open(warm.native, warm.unwanted.signal, warm.id);
+        const { signal } = warm.unwanted;
+        const { channel, parked } = await upstream.modern.open(warm.native, signal, warm.id);
+        if (signal.aborted) {
+          await channel.close();
+          throw signal.reason;
+        }
         warm.parked = parked;
         warm.server = new ModernServer(channel, () => this.forget(key, warm));
         upstream.onOpened();
@@ -215,8 +226,10 @@ export class WarmServers {
    * those who listen is given up, or it would wake what is about to sleep. Never rejects.
    */
   private async sleep(key: string, warm: WarmServer, why: string): Promise<void> {
-    if (warm.server) await this.close(key, warm);
-    else if (!warm.isForRequest) warm.unwanted.abort(new AppError('server_stopped', { detail: why }));
+    if (warm.server) return this.close(key, warm);
+    if (warm.isForRequest) return;
+    warm.unwanted.abort(new AppError('server_stopped', { detail: why }));
+    this.forget(key, warm);
   }
 
   /** Never rejects. */

@@ -3,6 +3,8 @@ import { Gate } from '../../../test/support/gate.js';
 import { modern } from '../../../test/support/modern-request.js';
 import { warmServers } from '../../../test/support/warm-servers.js';
 
+const never = new AbortController().signal;
+
 function notice(method: string, id: unknown): object {
   return {
     jsonrpc: '2.0',
@@ -47,10 +49,10 @@ describe('a subscription', () => {
     const other = await send(listen, 'b');
     for (const process of processes) process.say(notice(ACKNOWLEDGED, process.read.at(-1)?.id));
     await sessions.stopAll('paused', 'dp_a');
-    await servers.rejoin('dp_b');
+    await servers.rejoin('dp_b', never);
     expect(processes).toHaveLength(2);
     let isJoined = false;
-    const joining = servers.rejoin('dp_a').finally(() => {
+    const joining = servers.rejoin('dp_a', never).finally(() => {
       isJoined = true;
     });
     await expect
@@ -66,7 +68,7 @@ describe('a subscription', () => {
       expect(messages).toMatchObject([notice(ACKNOWLEDGED, 'sub'), notice(CHANGED, 'sub')]);
     }
     expect(sessions.isBusy('dp_a')).toBe(false);
-    await servers.rejoin('dp_a');
+    await servers.rejoin('dp_a', never);
     expect(processes).toHaveLength(4);
   });
 
@@ -77,21 +79,23 @@ describe('a subscription', () => {
     processes[0]?.say(notice(ACKNOWLEDGED, processes[0].read.at(-1)?.id));
     await sessions.stopAll('paused', 'dp_a');
     gate = new Gate();
-    const joining = servers.rejoin('dp_a');
+    const joining = servers.rejoin('dp_a', never);
     await gate.reached;
     await sessions.stopAll('paused', 'dp_a');
-    await joining;
     expect([processes.length, sessions.count('dp_a')]).toEqual([1, 0]);
+    gate.open();
+    await joining;
+    expect([processes.length, processes[1]?.ends, sessions.count('dp_a')]).toEqual([2, 1, 0]);
 
     gate = new Gate();
-    void servers.rejoin('dp_a');
+    void servers.rejoin('dp_a', never);
     const calling = call();
     await gate.reached;
     await sessions.stopAll('paused', 'dp_a');
     gate.open();
     await calling;
-    expect(processes[1]?.read.map(({ method }) => method)).toEqual(['subscriptions/listen', 'tools/call']);
-    answer(1);
+    expect(processes[2]?.read.map(({ method }) => method)).toEqual(['subscriptions/listen', 'tools/call']);
+    answer(2);
   });
 
   it('holds nobody up when its client leaves before the next server has agreed', async () => {
@@ -99,7 +103,7 @@ describe('a subscription', () => {
     const left = await send(listen);
     processes[0]?.say(notice(ACKNOWLEDGED, processes[0].read.at(-1)?.id));
     await sessions.stopAll('paused', 'dp_a');
-    const joining = servers.rejoin('dp_a');
+    const joining = servers.rejoin('dp_a', never);
     await expect.poll(() => processes[1]?.read.length).toBe(1);
     const calling = call();
     left.cancel();

@@ -161,6 +161,8 @@ describe('a wake', () => {
     await client.session.sleep('paused');
     await expect(listening).rejects.toMatchObject({ code: 'server_stopped' });
     expect(client.holder.stops.map((signal) => signal.aborted)).toEqual([true]);
+    // Whoever holds it gives its place back.
+    expect(client.holder.losses.slice(1)).toEqual([{ cause: 'stopped', message: 'paused' }]);
     gate.open();
     await expect.poll(() => client.channel.closes).toBe(1);
     expect(client.session.isAwake).toBe(false);

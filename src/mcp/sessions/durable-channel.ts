@@ -102,9 +102,11 @@ export class DurableChannel {
    */
   ready(signal?: AbortSignal, isToListen = false): Promise<void> | undefined {
     if (this.isReady) return undefined;
+    // One that was begun to listen does not wait for others; a request that finds it under way does.
+    const isJoining = !isToListen && this.waking !== undefined;
     const waking = (this.waking ??= this.wake(isToListen));
     if (!isToListen) waking.isForRequest = true;
-    return this.awaitWake(waking, signal);
+    return this.awaitWake(waking, signal, isJoining);
   }
 
   /** Hand a message to the process. What is said while there is none is lost, as with a process that dies. */
@@ -116,8 +118,8 @@ export class DurableChannel {
   /**
    * End the process, also one that still shakes hands; the conversation goes on with the next request. One that a request
    * asks for is left alone: whoever gives it knows what stops, and that stop may be part of what brings it. One that is only
-   * to be listened to is given up, or it would wake what is about to sleep. Resolves when nothing of the process is left;
-   * never rejects.
+   * to be listened to is given up, or it would wake what is about to sleep; it cleans up behind itself. Resolves when nothing
+   * of a process that was there is left; never rejects.
    */
   async sleep(why: string): Promise<void> {
     const { inner, waking } = this;
@@ -131,6 +133,7 @@ export class DurableChannel {
       await waking.ended;
     } else if (waking && !waking.isForRequest) {
       this.abandon(waking, new AppError('server_stopped', { detail: why }));
+      this.fall(stopped);
     }
   }
 
@@ -163,10 +166,15 @@ export class DurableChannel {
     return { done, ended, stop, isForRequest: false };
   }
 
-  private async awaitWake({ done }: Wake, signal: AbortSignal | undefined): Promise<void> {
+  private async awaitWake(
+    { done }: Wake,
+    signal: AbortSignal | undefined,
+    isJoining: boolean,
+  ): Promise<void> {
     this.waiters++;
     try {
       await (signal ? unlessAborted(done, signal) : done);
+      if (isJoining) await this.options.untilJoined?.();
     } finally {
       this.waiters--;
     }

@@ -35,10 +35,19 @@ export class Calls {
     this.tracer = tracer;
   }
 
-  /** `trace`: of the HTTP request that brought it, if that says; what the message says itself comes first. */
-  begin(edge: EdgeName, deploymentId: string, request: Request, trace: TraceContext | undefined): BegunCall {
+  /**
+   * `trace`: of the HTTP request that brought it, if that says; what the message says itself comes first. `arrivedAt`: of that
+   * request, where the deployment was waited for meanwhile.
+   */
+  begin(
+    edge: EdgeName,
+    deploymentId: string,
+    request: Request,
+    trace: TraceContext | undefined,
+    arrivedAt = performance.now(),
+  ): BegunCall {
     const { method } = request;
-    const facts = { edge, deploymentId, method, arrivedAt: performance.now() };
+    const facts = { edge, deploymentId, method, arrivedAt };
     // The way of nearly all: nothing is read, nothing is changed.
     if (!this.tracer && !trace) return { call: new Call(facts, this.observers, undefined), request };
     const own = traceOfRequest(request);

@@ -41,6 +41,13 @@ export class EdgeError extends Error {
   }
 }
 
+/** What is logged and counted for a client that did not wait for its answer. */
+export const CLIENT_LEFT = 499;
+
+export function clientLeft(): EdgeError {
+  return new EdgeError(CLIENT_LEFT, 'The client has left');
+}
+
 /**
  * Any failure as an HTTP status with a JSON-RPC error body, which is what MCP clients show to their users. `rawId`: the
  * id of the request that failed, where it is known.

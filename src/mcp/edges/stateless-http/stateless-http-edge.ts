@@ -7,7 +7,7 @@ import type { WarmServers } from '../../modern/warm-servers.js';
 import type { Call } from '../calls/call.js';
 import { traceOfHeaders } from '../calls/trace-context.js';
 import { watchedOutlet } from '../calls/watched-outlet.js';
-import { EdgeError, sendEmpty, sendError } from '../http/http-reply.js';
+import { clientLeft, EdgeError, sendEmpty, sendError } from '../http/http-reply.js';
 import { acceptedTypes } from '../streamable-http/request-checks.js';
 import type { Upstream } from '../upstream.js';
 import { StatelessReply } from './stateless-reply.js';
@@ -29,7 +29,8 @@ export class StatelessHttpEdge {
       return;
     }
     const trace = traceOfHeaders(req.headers);
-    const begun = upstream.calls.begin('streamable_http', upstream.owner.deploymentId, message, trace);
+    const { calls, owner, arrivedAt } = upstream;
+    const begun = calls.begin('streamable_http', owner.deploymentId, message, trace, arrivedAt);
     const { call } = begun;
     res.once('close', () => call.cancelled());
     try {
@@ -55,7 +56,7 @@ export class StatelessHttpEdge {
       throw new EdgeError(406, `Not Acceptable: ${LISTEN} is answered by text/event-stream only`);
     }
     const gone = new AbortController();
-    res.once('close', () => gone.abort(new EdgeError(499, 'The client has left')));
+    res.once('close', () => gone.abort(clientLeft()));
     if (!isListening) res.once('close', upstream.lease());
     const reply = new StatelessReply(res, accepted);
     gone.signal.addEventListener('abort', () => reply.stop(), { once: true });

@@ -10,7 +10,7 @@ import { traceOfHeaders } from '../calls/trace-context.js';
 import { watchedOutlet } from '../calls/watched-outlet.js';
 import type { Upstream } from '../upstream.js';
 import { readMessages } from '../http/body.js';
-import { EdgeError, sendEmpty, sendError } from '../http/http-reply.js';
+import { clientLeft, EdgeError, sendEmpty, sendError } from '../http/http-reply.js';
 import type { HttpSession } from './http-session.js';
 import type { HttpSessions } from './http-sessions.js';
 import { type MemoryLease, MessageMemory } from '../http/message-memory.js';
@@ -84,7 +84,7 @@ export class StreamableHttpEdge {
       throw new EdgeError(400, 'Invalid Request: initialize must not be part of a batch', RPC.invalidRequest);
     }
     const gone = new AbortController();
-    const onGone = (): void => gone.abort(new EdgeError(499, 'The client has left'));
+    const onGone = (): void => gone.abort(clientLeft());
     res.once('close', onGone);
     const { calls, begun } = beginAll(req, upstream, body);
     try {

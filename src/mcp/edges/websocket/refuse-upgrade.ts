@@ -3,13 +3,10 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { AppError } from '../../../errors/app-error.js';
 import { showRequestId } from '../../../errors/request-id.js';
-import { type EdgeError, sendError } from '../http/http-reply.js';
+import { CLIENT_LEFT, type EdgeError, sendError } from '../http/http-reply.js';
 
 /** For the client to read the answer and close. */
 const CLOSE_MS = 5000;
-
-/** What a client that is gone has of its request. */
-export const CLIENT_LEFT = 499;
 
 /**
  * Answer a request to upgrade like any other that fails, and close its connection. Returns the answer's status, or 499 where

@@ -8,19 +8,19 @@ import type { Channel } from '../../channels/channel.js';
 import type { WarmServers } from '../../modern/warm-servers.js';
 import { SessionDirectory } from '../../sessions/session-directory.js';
 import { openChannel, startSession } from '../connection/open-session.js';
-import { EdgeError } from '../http/http-reply.js';
+import { CLIENT_LEFT, EdgeError } from '../http/http-reply.js';
 import { MessageMemory } from '../http/message-memory.js';
 import type { Upstream } from '../upstream.js';
 import { ReasonedWebSocket } from './close-code.js';
 import { MessageReader } from './message-reader.js';
-import { CLIENT_LEFT, isAnswering, refuseUpgrade } from './refuse-upgrade.js';
+import { isAnswering, refuseUpgrade } from './refuse-upgrade.js';
 import { SUBPROTOCOL } from './subprotocols.js';
 import { requireUpgradable } from './upgrade-checks.js';
 import { WaitingClient } from './waiting-client.js';
 import { WebSocketClient } from './websocket-client.js';
 
-/** `closeTimeout`: ms for a client to answer a close frame. The type does not know it. */
 const SWITCHING_PROTOCOLS = 101;
+/** `closeTimeout`: ms for a client to answer a close frame. The type does not know it. */
 const OPTIONS = {
   noServer: true,
   clientTracking: false,
@@ -43,7 +43,7 @@ export class WebSocketEdge {
   /**
    * Take a request to upgrade, as an HTTP server's `upgrade` event has it. The client is upgraded when the server
    * process is there, and gets an HTTP answer with a JSON-RPC error where that fails. Resolves with the status, 101 or what
-   * it was refused with; never rejects.
+   * it was refused with, 499 where nobody is there any more; never rejects.
    */
   async upgrade(req: IncomingMessage, socket: Duplex, head: Buffer, upstream: Upstream): Promise<number> {
     const client = new WaitingClient(socket, head);
