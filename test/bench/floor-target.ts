@@ -1,44 +1,31 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { Config } from '../../src/config/config.js';
-import { DockerRuntime } from '../../src/containers/docker/docker-runtime.js';
-import type { SandboxProcess, SandboxSpec } from '../../src/containers/sandbox-runtime.js';
+import type { SandboxProcess } from '../../src/containers/sandbox-runtime.js';
 import { npmImage } from '../support/fixture-image.js';
+import { SandboxHost } from '../support/sandbox-host.js';
 import { type Conversation, echoedText, INITIALIZE, type Target } from './target.js';
-
-const DEPLOYMENT_ID = 'dp_bench_floor';
 
 /** Straight to the process's stdin and stdout, with nothing of ours between but the engine's stream. */
 export class FloorTarget implements Target {
   readonly name = 'raw exec stream, in gVisor (the floor)';
 
   private constructor(
-    private readonly runtime: DockerRuntime,
-    private readonly spec: SandboxSpec,
-    private readonly dataDir: string,
+    private readonly host: SandboxHost,
+    private readonly deploymentId: string,
   ) {}
 
   static async start(packageAtVersion: string): Promise<FloorTarget> {
     const image = await npmImage(packageAtVersion);
-    const dataDir = mkdtempSync(join(tmpdir(), 'mcp-runner-bench-'));
-    const config = Object.assign(new Config(), { dataDir, sandboxSubnetPool: '10.212.0.0/20' });
-    const runtime = new DockerRuntime(config);
-    const signal = AbortSignal.timeout(120_000);
-    await runtime.prepare(signal);
-    const spec = {
-      deploymentId: DEPLOYMENT_ID,
-      image,
-      limits: { memoryMb: 8192, cpus: 2, pids: 4096, diskMb: 256 },
-      user: { name: 'mcp-bench', uid: 299_999, gid: 299_999 },
-      subnet: '10.212.0.8/29',
-    };
-    await runtime.start(spec, () => undefined, signal);
-    return new FloorTarget(runtime, spec, dataDir);
+    const host = await SandboxHost.create({ sandboxSubnetPool: '10.212.0.0/20' });
+    const limits = { memoryMb: 8192, cpus: 2, pids: 4096, diskMb: 256 };
+    const { deploymentId } = await host.start({ image, limits });
+    return new FloorTarget(host, deploymentId);
   }
 
   async open(): Promise<Conversation> {
-    const process = await this.runtime.spawn(DEPLOYMENT_ID, { env: {} }, AbortSignal.timeout(30_000));
+    const process = await this.host.runtime.spawn(
+      this.deploymentId,
+      { env: {} },
+      AbortSignal.timeout(30_000),
+    );
     const conversation = new StdioConversation(process);
     await conversation.call('initialize', INITIALIZE);
     conversation.notify('notifications/initialized');
@@ -47,9 +34,8 @@ export class FloorTarget implements Target {
 
   async settle(): Promise<void> {}
 
-  async stop(): Promise<void> {
-    await this.runtime.remove(this.spec, AbortSignal.timeout(60_000));
-    rmSync(this.dataDir, { recursive: true, force: true });
+  stop(): Promise<void> {
+    return this.host.dispose();
   }
 }
 
