@@ -7,6 +7,7 @@ import type { LogStore } from '../logs/log-store.js';
 import { withoutLastWords } from '../mcp/channels/last-words.js';
 import { EdgeError } from '../mcp/edges/http/http-reply.js';
 import type { MessageMemory } from '../mcp/edges/http/message-memory.js';
+import { unlessAborted } from '../waiting/unless-aborted.js';
 import { HttpServerProcess } from './http-server-process.js';
 
 /** A server that lived so long is not one that cannot start. */
@@ -50,7 +51,7 @@ export class HttpServer {
       starting.then(() => this.stopped.signal.aborted || this.onServing()).catch(() => undefined);
       this.starting = starting;
     }
-    return this.unlessAborted(this.starting, signal);
+    return this.startedUnlessAborted(this.starting, signal);
   }
 
   get hasClients(): boolean {
@@ -108,24 +109,16 @@ export class HttpServer {
     this.crashes.note(this.row.id, { code: 'server_exited', message, told: withoutLastWords(message) }, now);
   }
 
-  private async unlessAborted(
+  /** The server, or why its client does not get it. */
+  private async startedUnlessAborted(
     starting: Promise<HttpServerProcess>,
     signal: AbortSignal,
   ): Promise<HttpServerProcess> {
-    const waited = new AbortController();
-    const aborted = new Promise<never>((_resolve, reject) => {
-      const give = (): void => {
-        const reason: unknown = signal.reason;
-        const isClients = reason instanceof EdgeError;
-        reject(isClients ? reason : (this.current?.silenceError() ?? new AppError('start_timeout')));
-      };
-      signal.addEventListener('abort', give, { once: true, signal: waited.signal });
-      if (signal.aborted) give();
-    });
     try {
-      return await Promise.race([starting, aborted]);
-    } finally {
-      waited.abort();
+      return await unlessAborted(starting, signal);
+    } catch (error) {
+      const isLate = signal.aborted && error === signal.reason && !(error instanceof EdgeError);
+      throw isLate ? (this.current?.silenceError() ?? new AppError('start_timeout')) : error;
     }
   }
 }

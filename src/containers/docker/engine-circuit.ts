@@ -1,4 +1,5 @@
 import { AppError } from '../../errors/app-error.js';
+import { unlessAborted } from '../../waiting/unless-aborted.js';
 
 /** For one sign of life. */
 const PROBE_MS = 2_500;
@@ -93,11 +94,8 @@ export class EngineCircuit {
     const control = new AbortController();
     this.asking = control;
     const timer = setTimeout(() => control.abort(), PROBE_MS).unref();
-    const late = new Promise<never>((_resolve, reject) => {
-      control.signal.addEventListener('abort', () => reject(new Error('late')), { once: true });
-    });
     try {
-      await Promise.race([this.probe(control.signal), late]);
+      await unlessAborted(this.probe(control.signal), control.signal);
       return undefined;
     } catch (error) {
       if (control.signal.aborted) return { reason: 'The container engine does not answer.', isLate: true };

@@ -59,12 +59,7 @@ export class WarmServers {
       }
       signal.throwIfAborted();
       if (request.message.method === LISTEN) return this.listen(request, outlet, upstream, server, release);
-      const relayed = server.request(request, releasingOutlet(outlet, release));
-      const giveUp = (): void => {
-        relayed.cancel();
-        release();
-      };
-      return { cancel: giveUp, sent: relayed.sent };
+      return ask(server, request, outlet, release);
     } catch (error) {
       release();
       throw error;
@@ -107,11 +102,10 @@ export class WarmServers {
     release: () => void,
   ): Relayed {
     const listen = new OpenListen(request, outlet, (lost) => this.silent.add(upstream, lost));
-    const relayed = server.request(request, releasingOutlet(listen, release));
+    const relayed = ask(server, request, listen, release);
     listen.follow(relayed);
     const giveUp = (): void => {
       listen.cancel();
-      release();
       this.silent.remove(upstream, listen);
     };
     return { cancel: giveUp, sent: relayed.sent };
@@ -124,14 +118,7 @@ export class WarmServers {
     for (const listen of listens) {
       listen.begin();
       const release = this.use(warm, listen.request, upstream);
-      const relayed = server.request(listen.request, releasingOutlet(listen, release));
-      listen.follow({
-        sent: relayed.sent,
-        cancel: () => {
-          relayed.cancel();
-          release();
-        },
-      });
+      listen.follow(ask(server, listen.request, listen, release));
     }
     if (listens.length > 0) {
       warm.agreed = within(AGREE_MS, Promise.all([warm.agreed, ...listens.map((one) => one.untilAgreed())]));
@@ -246,6 +233,16 @@ export class WarmServers {
     if (left.length > 0) this.servers.set(key, left);
     else this.servers.delete(key);
   }
+}
+
+/** `release` is called when it is answered, given up, or its server is lost. */
+function ask(server: ModernServer, request: ModernRequest, outlet: Outlet, release: () => void): Relayed {
+  const relayed = server.request(request, releasingOutlet(outlet, release));
+  const cancel = (): void => {
+    relayed.cancel();
+    release();
+  };
+  return { cancel, sent: relayed.sent };
 }
 
 function releasingOutlet(outlet: Outlet, release: () => void): Outlet {
