@@ -51,7 +51,8 @@ remove_data() {
 remove_images() {
   step "Images that make-image.sh made"
   if ! engine_answers; then return 0; fi
-  docker images --quiet --filter label=mcp-runner.image-key | sort -u | xargs -r docker rmi --force >/dev/null
+  # Newest first, as they are listed: an image cannot go before those that were made on it.
+  docker images --quiet --filter label=mcp-runner.image-key | awk '!seen[$0]++' | xargs -r docker rmi --force >/dev/null
   rm -rf "${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/mcp-runner"
 }
 
